@@ -1,0 +1,1 @@
+"""The platform: what every slice stands on. It never imports `features`."""

@@ -1,0 +1,28 @@
+"""Who and what the current task works for; every log line carries it."""
+
+from contextvars import ContextVar
+from uuid import UUID
+
+import structlog
+
+__all__ = ("bind_actor", "current_tenant", "request_id", "start_request")
+
+_tenant: ContextVar[UUID | None] = ContextVar("tenant", default=None)
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+
+def start_request(identifier: str) -> None:
+    """Forget what an earlier task of this context left, and name this request."""
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=identifier)
+    request_id.set(identifier)
+    _tenant.set(None)
+
+
+def bind_actor(*, actor: UUID | None, tenant: UUID | None) -> None:
+    _tenant.set(tenant)
+    structlog.contextvars.bind_contextvars(actor=str(actor) if actor else None, tenant=str(tenant) if tenant else None)
+
+
+def current_tenant() -> UUID | None:
+    return _tenant.get()
