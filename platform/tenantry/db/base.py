@@ -1,0 +1,56 @@
+"""Bases of all tables. A tenant-owned table says `class ProjectRow(TenantOwned)` and nothing about tenants."""
+
+from datetime import datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from advanced_alchemy.types import DateTimeUTC
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, MetaData, Text, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from tenantry.clock import now
+from tenantry.ids import new_id
+
+__all__ = ("BOUND_TENANT", "BOUND_USER", "Base", "TenantOwned", "tenant_foreign_key")
+
+BOUND_TENANT = "nullif(current_setting('app.tenant_id', true), '')::uuid"
+"""The tenant of the transaction. The setting is '' rather than NULL after a transaction that had bound one."""
+BOUND_USER = "nullif(current_setting('app.user_id', true), '')::uuid"
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: DateTimeUTC(timezone=True), str: Text()}
+
+
+class TenantOwned(Base):
+    """A row of one tenant. The database fills `tenant_id` from the bound tenant and hides all other rows."""
+
+    __abstract__ = True
+
+    readable_across_tenants: ClassVar[bool] = False
+    """True where a second policy shows people their own rows of any tenant."""
+
+    tenant_id: Mapped[UUID] = mapped_column(
+        ForeignKey("tenants.id"), primary_key=True, server_default=text(BOUND_TENANT), sort_order=-2
+    )
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id, sort_order=-1)
+    created_at: Mapped[datetime] = mapped_column(default=now, sort_order=90)
+    updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now, sort_order=91)
+
+
+def tenant_foreign_key(column: str, to: str, **options: Any) -> ForeignKeyConstraint:
+    """A reference between tenant-owned tables; with the tenant in it, it cannot point into another tenant.
+
+    `tenant_foreign_key("project_id", "projects.id")` belongs into `__table_args__`.
+    """
+    table, target = to.split(".")
+    return ForeignKeyConstraint(["tenant_id", column], [f"{table}.tenant_id", f"{table}.{target}"], **options)

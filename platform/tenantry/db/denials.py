@@ -1,0 +1,96 @@
+"""What the database's errors mean to a client. Anything not listed is a fault of ours, and a 500."""
+
+from psycopg import Error, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
+
+from tenantry.errors import AppError, Conflict, Forbidden, Unauthenticated, Unavailable, Unprocessable
+
+__all__ = ("translate",)
+
+
+class SessionEnded(Unauthenticated):
+    code = "session_ended"
+    title = "This session has ended"
+
+
+class AccountDisabled(Unauthenticated):
+    code = "account_disabled"
+    title = "This account is disabled"
+
+
+class TenantRequired(Forbidden):
+    code = "tenant_required"
+    title = "The credential is for no tenant; switch to one"
+
+
+class NotAMember(Forbidden):
+    code = "not_a_member"
+    title = "You are not a member of this tenant"
+
+
+class TenantSuspended(Forbidden):
+    code = "tenant_suspended"
+    title = "This tenant is suspended"
+
+
+class PermissionMissing(Forbidden):
+    code = "permission_missing"
+    title = "Your role does not include this permission"
+
+
+class DatabaseUnavailable(Unavailable):
+    code = "database_unavailable"
+    title = "The database does not answer"
+
+
+class StatementTimeout(Unavailable):
+    code = "statement_timeout"
+    title = "This took too long"
+
+
+class SerializationFailure(Conflict):
+    code = "concurrent_change"
+    title = "Somebody else changed the same thing at the same moment; try again"
+
+
+class UnacceptableText(Unprocessable):
+    code = "unacceptable_value"
+    title = "A value contains characters or a size that cannot be stored"
+
+
+DENIALS: dict[str, type[AppError]] = {
+    error.code: error
+    for error in (SessionEnded, AccountDisabled, TenantRequired, NotAMember, TenantSuspended, PermissionMissing)
+}
+
+
+BY_STATE: dict[str, type[AppError]] = {
+    "57014": StatementTimeout,
+    "40001": SerializationFailure,
+    "40P01": SerializationFailure,
+    "22021": UnacceptableText,
+    "22P05": UnacceptableText,
+    "23505": Conflict,
+    "23503": Conflict,
+    "23P01": Conflict,
+}
+CONNECTION_STATES = ("08", "53", "57P")
+
+
+def translate(error: DBAPIError) -> Exception:
+    """The error a client can act on, or `error` itself."""
+    original = error.orig
+    if not isinstance(original, Error):
+        return error
+    state, diag = original.sqlstate, original.diag
+    if diag.message_primary == "begin_request":
+        return DENIALS[diag.message_detail or ""](permission=diag.message_hint or None)
+    if diag.constraint_name in AppError.by_constraint:
+        return AppError.by_constraint[diag.constraint_name]()
+    if state in BY_STATE:
+        return BY_STATE[state]()
+    if state is None:
+        if isinstance(original, OperationalError | InterfaceError):
+            return DatabaseUnavailable()
+        return UnacceptableText() if "NUL" in str(original) else error
+    return DatabaseUnavailable() if state.startswith(CONNECTION_STATES) else error

@@ -1,0 +1,79 @@
+"""The engine: psycopg 3, a bounded pool, and no connection whose role could look past row-level security."""
+
+from typing import Any
+
+from sqlalchemy import URL, event, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
+
+from tenantry.config import ConfigurationError, Settings, variable
+from tenantry.db.roles import MIGRATOR_ROLE, ROLE_QUERY, RUNTIME_ROLE, UnsafeRole, faults_of_role
+from tenantry.db.session import Database
+
+__all__ = ("DATABASE_NAME", "create_engine", "database_of", "migration_url", "psycopg_url", "runtime_url")
+
+DATABASE_NAME = "tenantry"
+POOL_WAIT_SECONDS = 5
+CONNECT_SECONDS = 5
+
+
+def runtime_url(settings: Settings) -> URL:
+    if settings.database_url is None:
+        return _embedded_url(settings, RUNTIME_ROLE)
+    return psycopg_url(settings.database_url, "database_url")
+
+
+def migration_url(settings: Settings) -> URL:
+    if settings.database_url is None:
+        return _embedded_url(settings, MIGRATOR_ROLE)
+    if settings.migration_database_url is None:
+        raise ConfigurationError(
+            f"{variable('migration_database_url')}: needed to migrate a database other than the embedded one"
+        )
+    return psycopg_url(settings.migration_database_url, "migration_database_url")
+
+
+def psycopg_url(text: str, field: str) -> URL:
+    try:
+        url = make_url(text)
+    except ArgumentError as error:
+        raise ConfigurationError(f"{variable(field)}: not a database address") from error
+    if url.get_backend_name() not in ("postgresql", "postgres"):
+        raise ConfigurationError(f"{variable(field)}: must begin with postgresql://")
+    return url.set(drivername="postgresql+psycopg")
+
+
+def create_engine(url: URL, settings: Settings) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        pool_size=settings.database_pool_size,
+        max_overflow=0,
+        pool_timeout=POOL_WAIT_SECONDS,
+        pool_use_lifo=True,
+        connect_args={"connect_timeout": CONNECT_SECONDS},
+    )
+    timeout = f"{int(settings.database_timeout_seconds * 1000)}"
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _prepare(connection: Any, _: Any) -> None:
+        cursor = connection.cursor()
+        cursor.execute(ROLE_QUERY)
+        faults = faults_of_role(*cursor.fetchone())
+        if faults:
+            raise UnsafeRole("; ".join(faults))
+        cursor.execute(f"SET statement_timeout = {timeout}")
+        cursor.close()
+        connection.commit()
+
+    return engine
+
+
+def database_of(engine: AsyncEngine) -> Database:
+    return Database(async_sessionmaker(engine, expire_on_commit=False))
+
+
+def _embedded_url(settings: Settings, role: str) -> URL:
+    # The embedded server is a development extra that the production image does not carry.
+    from tenantry.db.embedded import EmbeddedPostgres
+
+    return make_url(EmbeddedPostgres(settings.home_path).url(user=role, database=DATABASE_NAME))

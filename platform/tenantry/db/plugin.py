@@ -1,0 +1,70 @@
+"""Loads the database into the application: engine, unit of work per request, readiness."""
+
+import structlog
+from litestar import Litestar, Request
+from litestar.config.app import AppConfig
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.plugins import InitPlugin
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tenantry.config import Settings
+from tenantry.db.engine import create_engine, database_of, runtime_url
+from tenantry.db.migrations import check_head, head_revision
+from tenantry.db.session import Database, UnitOfWork
+from tenantry.readiness import NotReady, Readiness
+
+__all__ = ("DatabasePlugin",)
+
+_log = structlog.get_logger("tenantry.database")
+
+
+class DatabasePlugin(InitPlugin):
+    """The engine is made when the process starts serving, so that commands that need no database need none."""
+
+    def __init__(self, settings: Settings, readiness: Readiness) -> None:
+        self.settings = settings
+        readiness.add("database", self._ping)
+        readiness.add("migrations", self._check_head)
+
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        app_config.on_startup.insert(0, self._start)
+        app_config.on_shutdown.append(self._stop)
+        app_config.dependencies["unit_of_work"] = Provide(unit_of_work_of, sync_to_thread=False)
+        app_config.dependencies["database"] = Provide(self._provide_database, sync_to_thread=False)
+        return app_config
+
+    async def _start(self, app: Litestar) -> None:
+        self.engine: AsyncEngine = create_engine(runtime_url(self.settings), self.settings)
+        self.database = database_of(self.engine)
+        self.head = head_revision()
+        app.state.database = self.database
+        try:
+            await self._ping()
+        except NotReady:
+            _log.warning("database.unreachable", consequence="not ready until it answers")
+
+    async def _stop(self) -> None:
+        await self.engine.dispose()
+
+    async def _ping(self) -> str:
+        try:
+            async with self.engine.connect() as connection:
+                version = await connection.scalar(text("SHOW server_version"))
+        except DBAPIError as error:
+            raise NotReady("no connection") from error
+        return f"PostgreSQL {str(version).split()[0]}"
+
+    async def _check_head(self) -> str:
+        return await check_head(self.engine, self.head)
+
+    def _provide_database(self) -> Database:
+        return self.database
+
+
+def unit_of_work_of(request: Request[object, object, State]) -> UnitOfWork:
+    unit_of_work = request.scope["state"]["unit_of_work"]
+    assert isinstance(unit_of_work, UnitOfWork)
+    return unit_of_work

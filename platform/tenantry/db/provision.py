@@ -1,0 +1,60 @@
+"""From nothing to a migrated database: the embedded one by itself, any other with an administrator's address."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+from sqlalchemy import URL, create_engine
+
+from tenantry.config import Settings
+from tenantry.db.embedded import EmbeddedPostgres
+from tenantry.db.engine import DATABASE_NAME, migration_url
+from tenantry.db.migrations import CURRENT_REVISION, IS_MIGRATED, head_revision, migration_commands
+from tenantry.db.roles import create_database, create_roles
+
+__all__ = ("create_tenantry", "embedded_server", "provisioned", "upgrade")
+
+Say = Callable[[str], None]
+
+
+@contextmanager
+def embedded_server(settings: Settings, say: Say) -> Iterator[None]:
+    """Keep the embedded server up inside the block, with roles and database; nothing where another is configured."""
+    if not settings.uses_embedded_database:
+        yield
+        return
+    with EmbeddedPostgres(settings.home_path, say=say) as server:
+        create_tenantry(server.url(user="postgres", database="postgres"), DATABASE_NAME)
+        yield
+
+
+@contextmanager
+def provisioned(settings: Settings, say: Say) -> Iterator[None]:
+    """As `embedded_server`, and at the last migration. A database of one's own is never migrated by itself."""
+    with embedded_server(settings, say):
+        if settings.uses_embedded_database:
+            upgrade(migration_url(settings), say)
+        yield
+
+
+def create_tenantry(admin_url: str, database: str, passwords: dict[str, str] | None = None) -> bool:
+    """Create roles and database as an administrator; True when the database is new."""
+    conninfo = admin_url.replace("postgresql+psycopg://", "postgresql://")
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(hashtext('tenantry bootstrap'))")
+        create_roles(connection, passwords)
+        return create_database(connection, database)
+
+
+def upgrade(url: URL, say: Say) -> None:
+    """Bring the database to the head of this code."""
+    head = head_revision()
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            current = connection.scalar(CURRENT_REVISION) if connection.scalar(IS_MIGRATED) else None
+    finally:
+        engine.dispose()
+    if current != head:
+        say(f"Migrating the database to {head} …")
+        migration_commands(url).upgrade()

@@ -1,0 +1,145 @@
+"""The unit of work: one request, one transaction, begun by asking the database whether it may happen.
+
+Repositories give it SQLAlchemy statements and never see a connection, so what carries them can change.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Executable, Row, bindparam, func, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.sql import visitors
+from sqlalchemy.sql.schema import Table
+from sqlalchemy.types import Text, Uuid
+
+from tenantry.db.base import Base, TenantOwned
+from tenantry.db.denials import translate
+from tenantry.security.principal import Principal
+
+__all__ = ("Database", "TenantNotBound", "UnitOfWork")
+
+BEGIN_REQUEST = select(
+    func.begin_request(
+        bindparam("session", type_=Uuid), bindparam("tenant", type_=Uuid), bindparam("permission", type_=Text)
+    )
+)
+SET_LOCAL = select(func.set_config(bindparam("name"), bindparam("value"), True))
+
+
+class TenantNotBound(RuntimeError):
+    """A statement touches a tenant's table and no tenant is bound: a fault of the code, not of the request."""
+
+
+class UnitOfWork:
+    """One transaction. It begins with the first statement and ends with `commit` or `close`, which rolls back."""
+
+    def __init__(self, sessions: async_sessionmaker[AsyncSession]) -> None:
+        self._session = sessions()
+        self.tenant_id: UUID | None = None
+        self.user_id: UUID | None = None
+
+    async def begin_request(self, principal: Principal, permission: str | None) -> None:
+        """Check that session, user, tenant, membership and permission hold now, and bind tenant and user.
+
+        `permission` None asks for the session only; the tenant is bound where the credential names one.
+        """
+        tenant = principal.tenant_id if permission else None
+        await self._run(BEGIN_REQUEST, {"session": principal.session_id, "tenant": tenant, "permission": permission})
+        self.tenant_id, self.user_id = tenant, principal.user_id
+
+    async def bind_tenant(self, tenant_id: UUID) -> None:
+        """Work for this tenant until the transaction ends: for jobs, commands and the birth of a tenant."""
+        await self._run(SET_LOCAL, {"name": "app.tenant_id", "value": str(tenant_id)})
+        self.tenant_id = tenant_id
+
+    async def bind_user(self, user_id: UUID) -> None:
+        """Let this person's own rows of every tenant be read, once they have proven who they are."""
+        await self._run(SET_LOCAL, {"name": "app.user_id", "value": str(user_id)})
+        self.user_id = user_id
+
+    async def rows(self, statement: Executable) -> Sequence[Row[Any]]:
+        rows: Sequence[Row[Any]] = (await self._run(statement)).all()
+        return rows
+
+    async def row(self, statement: Executable) -> Row[Any] | None:
+        """The one row, or None; more than one is an error."""
+        row: Row[Any] | None = (await self._run(statement)).one_or_none()
+        return row
+
+    async def scalar(self, statement: Executable) -> Any:
+        return (await self._run(statement)).scalar_one_or_none()
+
+    async def execute(self, statement: Executable) -> int:
+        """The number of rows that were changed."""
+        return int((await self._run(statement)).rowcount)
+
+    async def entity(self, statement: Executable) -> Any:
+        """The one mapped object, for a rule to change, or None."""
+        return (await self._run(statement)).scalar_one_or_none()
+
+    async def flush(self) -> None:
+        """Write what rules have changed in entities."""
+        try:
+            await self._session.flush()
+        except DBAPIError as error:
+            raise translate(error) from error
+
+    async def commit(self) -> None:
+        try:
+            await self._session.commit()
+        except DBAPIError as error:
+            raise translate(error) from error
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Roll back what was not committed and give the connection back, even when the request is cancelled."""
+        await asyncio.shield(self._session.close())
+
+    async def _run(self, statement: Executable, parameters: dict[str, Any] | None = None) -> Any:
+        if self.tenant_id is None:
+            _refuse_tenant_tables(statement)
+        try:
+            return await self._session.execute(statement, parameters)
+        except DBAPIError as error:
+            raise translate(error) from error
+
+
+class Database:
+    """Gives units of work. `transaction` is one of its own, for effects that outlive an error response."""
+
+    def __init__(self, sessions: async_sessionmaker[AsyncSession]) -> None:
+        self._sessions = sessions
+
+    def unit_of_work(self) -> UnitOfWork:
+        return UnitOfWork(self._sessions)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[UnitOfWork]:
+        """Commits at the end of the block, rolls back when it raises."""
+        unit_of_work = self.unit_of_work()
+        try:
+            yield unit_of_work
+            await unit_of_work.commit()
+        finally:
+            await unit_of_work.close()
+
+
+def _refuse_tenant_tables(statement: Executable) -> None:
+    for element in visitors.iterate(statement):  # type: ignore[arg-type]  # every executable here is a ClauseElement
+        if isinstance(element, Table) and element.name in _tenant_tables():
+            raise TenantNotBound(f"no tenant is bound, and the statement touches {element.name}")
+
+
+@cache
+def _tenant_tables() -> frozenset[str]:
+    return frozenset(
+        mapper.local_table.description
+        for mapper in Base.registry.mappers
+        if issubclass(mapper.class_, TenantOwned) and not mapper.class_.readable_across_tenants
+    )
