@@ -1,0 +1,1 @@
+"""HTTP for all slices: policy, problems, pages, headers, documentation."""

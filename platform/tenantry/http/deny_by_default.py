@@ -1,0 +1,37 @@
+"""A route without a policy of its own does not boot."""
+
+from litestar.exceptions import ImproperlyConfiguredException
+from litestar.handlers import HTTPRouteHandler
+from litestar.handlers.base import BaseRouteHandler
+from litestar.plugins.base import ReceiveRoutePlugin
+from litestar.routes import BaseRoute, HTTPRoute
+
+from tenantry.http.policy import OPT_KEY, policy_of
+
+__all__ = ("DenyByDefault", "UndeclaredPolicy", "is_generated")
+
+
+class UndeclaredPolicy(ImproperlyConfiguredException):
+    """A handler without `opt=allow(…)`, `signed_in()` or `public(…)`, or a policy above the handler."""
+
+
+class DenyByDefault(ReceiveRoutePlugin):
+    def receive_route(self, route: BaseRoute) -> None:
+        if not isinstance(route, HTTPRoute):
+            raise UndeclaredPolicy(f"{route.path}: only HTTP routes have policies so far")
+        for handler in route.route_handlers:
+            if not is_generated(handler):
+                check_policy(route.path, handler)
+
+
+def check_policy(path: str, handler: HTTPRouteHandler) -> None:
+    where = f"{', '.join(sorted(handler.http_methods))} {path} ({handler.fn.__module__}.{handler.handler_name})"
+    if any(OPT_KEY in layer.opt for layer in handler.ownership_layers[:-1] if layer.opt):
+        raise UndeclaredPolicy(f"{where}: a policy belongs on the handler, not on its controller or router")
+    if policy_of(handler) is None:
+        raise UndeclaredPolicy(f"{where}: declare opt=allow(PERMISSION), signed_in() or public('why')")
+
+
+def is_generated(handler: BaseRouteHandler) -> bool:
+    """Litestar's own handlers (OPTIONS, the OpenAPI document): their code is not ours, and they touch no data."""
+    return handler.fn.__module__.startswith("litestar.")

@@ -1,0 +1,116 @@
+"""The outermost layer: request id, security headers, one access line, and the last word on errors.
+
+It wraps the whole application, so 404, 405, 413 and 500 pass through it as well.
+"""
+
+import re
+from time import perf_counter
+
+import structlog
+from litestar import Litestar
+from litestar.config.app import AppConfig
+from litestar.datastructures import MutableScopeHeaders
+from litestar.enums import ScopeType
+from litestar.plugins import InitPlugin
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from tenantry.config import Settings
+from tenantry.context import start_request
+from tenantry.http.problems import handle_exception, send_problem
+from tenantry.http.request import ApiRequest
+from tenantry.ids import new_id
+
+__all__ = ("HttpPlugin",)
+
+_log = structlog.get_logger("tenantry.access")
+ACCEPTED_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Referrer-Policy": "no-referrer",
+    "Strict-Transport-Security": "max-age=63072000; includeSubDomains",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cache-Control": "no-store",
+}
+
+
+# The documentation and the pages that a mail links to: nothing from elsewhere, nothing inline.
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+)
+
+
+class HttpPlugin(InitPlugin):
+    """Problems, strict bodies, and the outermost layer."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        app_config.request_class = ApiRequest
+        app_config.request_max_body_size = self.settings.max_body_bytes
+        app_config.exception_handlers = {Exception: handle_exception}
+        app_config.logging_config = None
+        app_config.on_startup.append(wrap_application)
+        return app_config
+
+
+def wrap_application(app: Litestar) -> None:
+    # Litestar offers no layer around its router: middlewares do not run for a path that does not exist.
+    app.asgi_handler = OutermostLayer(app.asgi_handler)
+
+
+class OutermostLayer:
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await self.app(scope, receive, send)
+            return
+        started = perf_counter()
+        identifier = request_id_of(scope)
+        start_request(identifier)
+        status = size = 0
+
+        async def finishing_send(message: Message) -> None:
+            nonlocal status, size
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableScopeHeaders.from_message(message)
+                headers["X-Request-ID"] = identifier
+                if headers.get("content-type", "").startswith("text/html"):
+                    headers["Content-Security-Policy"] = PAGE_POLICY
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+            elif message["type"] == "http.response.body":
+                size += len(message["body"])
+            await send(message)
+
+        try:
+            await self.app(scope, receive, finishing_send)
+        except Exception as error:
+            if status:
+                _log.error("response_broken_off", exc_info=error)
+                raise
+            await send_problem(error, scope, receive, finishing_send)
+        finally:
+            _log.info(
+                "request",
+                method=scope["method"],
+                route=scope.get("path_template") or "(none)",
+                status=status or "cancelled",
+                milliseconds=round((perf_counter() - started) * 1000, 1),
+                bytes=size,
+                client=(scope.get("client") or ("",))[0],
+            )
+
+
+def request_id_of(scope: Scope) -> str:
+    """The caller's own id where it is harmless to log, else a new one."""
+    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    return given.decode() if ACCEPTED_REQUEST_ID.fullmatch(given) else str(new_id())

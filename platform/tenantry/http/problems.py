@@ -1,0 +1,102 @@
+"""Every error of every kind becomes RFC 9457 `application/problem+json` with a stable `code` and the `request_id`."""
+
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.types import Receive, Scope, Send
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from tenantry.context import request_id
+from tenantry.errors import AppError, Unavailable
+
+__all__ = ("Problem", "handle_exception", "problem_of", "send_problem")
+
+_log = structlog.get_logger("tenantry.problems")
+MEDIA_TYPE = "application/problem+json"
+CODES = {
+    HTTPStatus.BAD_REQUEST: "bad_request",
+    HTTPStatus.NOT_FOUND: "route_not_found",
+    HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "body_too_large",
+}
+
+
+class PoolExhausted(Unavailable):
+    code = "pool_exhausted"
+    title = "Too many requests wait for the database"
+
+
+class FieldError(msgspec.Struct, omit_defaults=True):
+    detail: str
+    pointer: str | None = None
+    """JSON pointer into the body."""
+    parameter: str | None = None
+    """Name of a query, path or header parameter."""
+
+
+class Problem(msgspec.Struct):
+    """RFC 9457. Clients branch on `code`; `request_id` finds the log lines."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    request_id: str
+    errors: list[FieldError] | msgspec.UnsetType = msgspec.UNSET
+
+
+def problem_of(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
+    """The members of the problem document and the headers of its response."""
+    if isinstance(error, PoolTimeout):
+        error = PoolExhausted()
+    errors: list[FieldError] | msgspec.UnsetType = msgspec.UNSET
+    extensions: dict[str, Any] = {}
+    if isinstance(error, AppError):
+        status, code, title, detail = error.status, error.code, error.title, error.detail
+        extensions, headers = error.extensions, error.headers
+    elif isinstance(error, HTTPException) and error.status_code < 500:
+        status = HTTPStatus(error.status_code)
+        code, title, detail = CODES.get(status, status.name.lower()), status.phrase, None
+        headers = dict(error.headers or {})
+        if isinstance(error, ValidationException):
+            code, title, errors = "invalid_parameter", "A parameter is missing or not valid", _field_errors(error)
+    else:
+        status, code, title, detail, headers = AppError.status, AppError.code, AppError.title, None, {}
+    identifier = request_id.get()
+    problem = Problem(
+        type=f"urn:tenantry:problem:{code}",
+        title=title,
+        status=int(status),
+        detail=detail or f"{title}.",
+        instance=f"urn:uuid:{identifier}",
+        code=code,
+        request_id=identifier,
+        errors=errors,
+    )
+    members = msgspec.to_builtins(problem) | {k: v for k, v in extensions.items() if v is not None}
+    return members, headers
+
+
+def handle_exception(_: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
+    members, headers = problem_of(error)
+    if members["status"] >= 500 and not isinstance(error, AppError | PoolTimeout):
+        _log.error("unhandled_error", exc_info=error)
+    return Response(members, status_code=members["status"], media_type=MEDIA_TYPE, headers=headers)
+
+
+async def send_problem(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with the problem where no exception handler is left to do it."""
+    request: Request[Any, Any, Any] = Request(scope, receive, send)
+    response = handle_exception(request, error).to_asgi_response(app=None, request=request)
+    await response(scope, receive, send)
+
+
+def _field_errors(error: ValidationException) -> list[FieldError]:
+    found: Any = error.extra or []
+    return [FieldError(detail=item["message"], parameter=item.get("key")) for item in found]

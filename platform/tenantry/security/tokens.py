@@ -1,0 +1,113 @@
+"""Access tokens: JWTs signed with Ed25519, checked without I/O.
+
+A token proves who issued it, never that the session, membership or permission still holds: that is asked of
+the database in the transaction of the effect.
+"""
+
+import hashlib
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from tenantry.clock import now
+from tenantry.config import ConfigurationError, Settings, variable
+from tenantry.errors import Unauthenticated
+from tenantry.ids import new_id
+from tenantry.security.principal import Principal
+
+__all__ = ("InvalidToken", "TokenService")
+
+ALGORITHM = "EdDSA"
+AUDIENCE = "tenantry"
+TYPE = "at+jwt"
+REQUIRED_CLAIMS = ["exp", "iat", "nbf", "sub", "aud", "iss", "jti", "sid"]
+
+
+class InvalidToken(Unauthenticated):
+    code = "invalid_token"
+    title = "The access token is not valid"
+
+
+class TokenService:
+    def __init__(self, private_key: Ed25519PrivateKey, *, issuer: str, lifetime: timedelta) -> None:
+        self._private_key = private_key
+        self._public_key = private_key.public_key()
+        self._issuer = issuer
+        self.lifetime = lifetime
+        self._key_id = hashlib.sha256(self._public_key.public_bytes_raw()).hexdigest()[:16]
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "TokenService":
+        if settings.token_private_key:
+            key = _parse(settings.token_private_key.encode())
+        else:
+            key = _parse(_development_key(settings.home_path / "keys" / "token.pem"))
+        return cls(key, issuer=settings.public_url, lifetime=timedelta(seconds=settings.access_token_seconds))
+
+    def issue(self, principal: Principal) -> str:
+        issued = now()
+        claims = {
+            "iss": self._issuer,
+            "aud": AUDIENCE,
+            "sub": str(principal.user_id),
+            "sid": str(principal.session_id),
+            "tid": str(principal.tenant_id) if principal.tenant_id else None,
+            "jti": str(new_id()),
+            "iat": issued,
+            "nbf": issued,
+            "exp": issued + self.lifetime,
+        }
+        return jwt.encode(claims, self._private_key, ALGORITHM, headers={"kid": self._key_id, "typ": TYPE})
+
+    def verify(self, credential: str) -> Principal:
+        try:
+            token = jwt.decode_complete(
+                credential,
+                self._public_key,
+                algorithms=[ALGORITHM],
+                audience=AUDIENCE,
+                issuer=self._issuer,
+                options={"require": REQUIRED_CLAIMS, "enforce_minimum_key_length": True},
+            )
+            if token["header"].get("typ") != TYPE or not token["header"].keys() <= {"alg", "typ", "kid"}:
+                raise InvalidToken
+            claims = token["payload"]
+            tenant = claims.get("tid")
+            return Principal(UUID(claims["sub"]), UUID(claims["sid"]), UUID(tenant) if tenant else None)
+        except jwt.ExpiredSignatureError as error:
+            raise InvalidToken("It has expired.") from error
+        except (jwt.PyJWTError, ValueError, TypeError, AttributeError) as error:
+            raise InvalidToken from error
+
+
+def _parse(pem: bytes) -> Ed25519PrivateKey:
+    try:
+        key = serialization.load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError) as error:
+        raise ConfigurationError(f"{variable('token_private_key')}: not an unencrypted private key in PEM") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ConfigurationError(f"{variable('token_private_key')}: must be an Ed25519 key")
+    return key
+
+
+def _development_key(path: Path) -> bytes:
+    """A key that outlives restarts, so that development is not signed out by them; workers race to make it."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not path.exists():
+        pem = Ed25519PrivateKey.generate().private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        draft = path.with_name(f"{path.name}.{new_id()}")
+        draft.touch(mode=0o600)
+        draft.write_bytes(pem)
+        try:
+            path.hardlink_to(draft)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_bytes()
