@@ -1,0 +1,34 @@
+"""Gives handlers their `cache`."""
+
+from litestar.config.app import AppConfig
+from litestar.di import Provide
+from litestar.plugins import InitPlugin
+
+from tenantry.cache.local import LocalCache
+from tenantry.cache.redis import RedisCache
+from tenantry.cache.store import Cache
+from tenantry.config import Settings
+from tenantry.readiness import Readiness
+
+__all__ = ("CachePlugin",)
+
+
+class CachePlugin(InitPlugin):
+    """Redis where `redis_url` names one, else a cache of this process."""
+
+    def __init__(self, settings: Settings, readiness: Readiness) -> None:
+        self.cache: Cache
+        if settings.redis_url is None:
+            self.cache = LocalCache()
+        else:
+            self.cache = redis = RedisCache(settings.redis_url)
+            readiness.add("redis", redis.check, critical=False)
+
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        app_config.dependencies["cache"] = Provide(self._provided, sync_to_thread=False)
+        app_config.signature_namespace["Cache"] = Cache
+        app_config.on_shutdown.append(self.cache.close)
+        return app_config
+
+    def _provided(self) -> Cache:
+        return self.cache
