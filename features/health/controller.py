@@ -1,0 +1,38 @@
+from litestar import Controller, Response, get
+from tenantry.http.policy import public
+from tenantry.readiness import Readiness
+
+from features.health.dtos import Health
+
+PROBES = "probes carry no credential"
+
+
+class HealthController(Controller):
+    path = "/health"
+
+    @get(opt=public(PROBES), summary="All checks")
+    async def health(self, readiness: Readiness) -> Response[Health]:
+        """The same as readiness."""
+        return await _checked(readiness)
+
+    @get("/live", opt=public(PROBES), summary="The process answers")
+    async def live(self) -> Health:
+        """Touches no dependency: a database that is down is no reason to restart this process."""
+        return Health("ok", [])
+
+    @get("/ready", opt=public(PROBES), summary="The process may take traffic")
+    async def ready(self, readiness: Readiness) -> Response[Health]:
+        """503, and which check failed, while the database or another dependency does not serve."""
+        return await _checked(readiness)
+
+    @get("/startup", opt=public(PROBES), summary="The process has started")
+    async def startup(self) -> Health:
+        """Answers from the moment that the application is loaded."""
+        return Health("ok", [])
+
+
+async def _checked(readiness: Readiness) -> Response[Health]:
+    checks = await readiness.results()
+    if all(check.ok for check in checks if check.critical):
+        return Response(Health("ok", checks))
+    return Response(Health("failing", checks), status_code=503)

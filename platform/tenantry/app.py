@@ -1,0 +1,38 @@
+"""The composition root: the list of plugins, and nothing else."""
+
+from litestar import Litestar
+
+from tenantry.cache import CachePlugin
+from tenantry.config import Settings, SettingsPlugin, load_settings
+from tenantry.db.plugin import DatabasePlugin
+from tenantry.feature import discover
+from tenantry.http.deny_by_default import DenyByDefault
+from tenantry.http.headers import HttpPlugin
+from tenantry.http.openapi import OpenApiPlugin
+from tenantry.mail import MailPlugin
+from tenantry.observability.logging import LoggingPlugin
+from tenantry.readiness import Readiness, ReadinessPlugin
+from tenantry.security.plugin import SecurityPlugin
+
+__all__ = ("create_app",)
+
+
+def create_app(settings: Settings | None = None, *, features: str = "features") -> Litestar:
+    """The application of one process; `features` is the package whose slices it serves."""
+    settings = settings or load_settings().settings
+    readiness = Readiness()
+    return Litestar(
+        plugins=[
+            SettingsPlugin(settings),
+            LoggingPlugin(settings),
+            HttpPlugin(settings),
+            DatabasePlugin(settings, readiness),
+            CachePlugin(settings, readiness),
+            MailPlugin(settings),
+            SecurityPlugin(settings),
+            OpenApiPlugin(),
+            ReadinessPlugin(readiness),
+            *discover(features),
+            DenyByDefault(),
+        ],
+    )
