@@ -1,0 +1,11 @@
+from tenantry.feature import Feature
+
+from features.auth.controller import AuthController, MeController
+from features.auth.repository import UserRepository
+from features.auth.service import AccountService, SessionService
+
+feature = Feature(
+    "auth",
+    controllers=[AuthController, MeController],
+    provides={"users": UserRepository, "accounts": AccountService, "sessions": SessionService},
+)

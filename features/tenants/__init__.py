@@ -1,0 +1,1 @@
+"""Tenants and who belongs to them. Anyone signed in may found one, and becomes its owner."""

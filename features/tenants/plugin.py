@@ -1,0 +1,15 @@
+from tenantry.feature import Feature
+
+from features.tenants.controller import TenantController
+from features.tenants.repository import MyTenantRepository, TenantRepository
+from features.tenants.service import TenantService
+
+feature = Feature(
+    "tenants",
+    controllers=[TenantController],
+    provides={
+        "tenants": TenantRepository,
+        "my_tenants": MyTenantRepository,
+        "tenant_service": TenantService,
+    },
+)
