@@ -1,0 +1,65 @@
+"""The question that every request begins with
+
+Revision: 0004, after 0003
+"""
+
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+# SECURITY INVOKER: it sees what the runtime role sees. The tenant is bound first, so that row-level security shows
+# the membership; when a check fails the error takes the binding with it.
+BEGIN_REQUEST = """
+CREATE FUNCTION begin_request(p_session uuid, p_tenant uuid, p_permission text) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = pg_catalog, public AS $$
+DECLARE
+    found record;
+    denial text;
+BEGIN
+    PERFORM set_config('app.tenant_id', coalesce(p_tenant::text, ''), true);
+
+    SELECT s.user_id,
+           s.ended_at IS NULL AND s.expires_at > now() AS session_is_live,
+           u.disabled_at IS NOT NULL AS user_is_disabled,
+           t.status AS tenant_status,
+           m.role,
+           rp.permission
+      INTO found
+      FROM sessions s
+      JOIN users u ON u.id = s.user_id
+      LEFT JOIN tenants t ON t.id = p_tenant
+      LEFT JOIN memberships m ON m.tenant_id = p_tenant AND m.user_id = s.user_id
+      LEFT JOIN role_permissions rp ON rp.role = m.role AND rp.permission = p_permission
+     WHERE s.id = p_session;
+
+    denial := CASE
+        WHEN found.session_is_live IS NOT TRUE THEN 'session_ended'
+        WHEN found.user_is_disabled THEN 'account_disabled'
+        WHEN p_permission IS NULL THEN NULL
+        WHEN p_tenant IS NULL THEN 'tenant_required'
+        WHEN found.role IS NULL THEN 'not_a_member'
+        WHEN found.tenant_status <> 'active' THEN 'tenant_suspended'
+        WHEN found.permission IS NULL THEN 'permission_missing'
+    END;
+    IF denial IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege', MESSAGE = 'begin_request',
+            DETAIL = denial, HINT = coalesce(p_permission, '');
+    END IF;
+
+    PERFORM set_config('app.user_id', found.user_id::text, true);
+END
+$$
+"""
+
+
+def upgrade() -> None:
+    op.execute(BEGIN_REQUEST)
+    op.execute("REVOKE ALL ON FUNCTION begin_request FROM PUBLIC")
+    op.execute("GRANT EXECUTE ON FUNCTION begin_request TO tenantry_app")
+
+
+def downgrade() -> None:
+    op.execute("DROP FUNCTION begin_request")
