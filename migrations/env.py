@@ -6,6 +6,8 @@ from alembic import context
 from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import Connection, text
 from sqlalchemy.types import TypeDecorator
+
+import tenantry.db.rls  # noqa: F401 -- adds the operations that migrations use
 from tenantry.db.base import Base
 from tenantry.db.migrations import VERSION_TABLE
 from tenantry.db.roles import OWNER_ROLE, RUNTIME_ROLE
@@ -58,3 +60,4 @@ if context.is_offline_mode():
 else:
     with config.engine.connect() as migrator:
         run(migrator)
+    config.engine.dispose()

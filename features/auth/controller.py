@@ -3,10 +3,9 @@ from typing import Annotated
 
 from litestar import Controller, MediaType, Request, get, post
 from litestar.datastructures import State
+from litestar.di import NamedDependency
 from litestar.enums import RequestEncodingType
-from litestar.params import Body, Parameter
-from tenantry.http.policy import public, signed_in
-from tenantry.security.principal import Principal
+from litestar.params import Body, JSONBody, QueryParameter
 
 from features.auth.dtos import (
     Accepted,
@@ -24,23 +23,28 @@ from features.auth.dtos import (
 from features.auth.errors import InvalidCredentials, InvalidGrant, InvalidRefreshToken
 from features.auth.repository import UserRepository
 from features.auth.service import AccountService, SessionService
+from tenantry.http.policy import public, signed_in
+from tenantry.security.principal import CurrentPrincipal
 
 FormBody = Body(media_type=RequestEncodingType.URL_ENCODED)
-Token = Annotated[str, Parameter(query="token", max_length=512)]
+Token = Annotated[str, QueryParameter(max_length=512)]
 PAGE = "<!doctype html><html lang=en><meta charset=utf-8><title>Tenantry</title>"
+Accounts = NamedDependency[AccountService]
+Sessions = NamedDependency[SessionService]
+Users = NamedDependency[UserRepository]
 
 
 class AuthController(Controller):
     path = "/auth"
 
     @post("/signup", opt=public("how an account begins"), status_code=202, summary="Sign up")
-    async def sign_up(self, data: SignUp, accounts: AccountService) -> Accepted:
+    async def sign_up(self, data: JSONBody[SignUp], accounts: Accounts) -> Accepted:
         """Sends a link to confirm the address. The answer does not tell whether it is registered already."""
         await accounts.sign_up(data)
         return Accepted()
 
     @post("/email/resend", opt=public("before there is an account"), status_code=202, summary="Send the link again")
-    async def resend(self, data: VerificationResend, accounts: AccountService) -> Accepted:
+    async def resend(self, data: JSONBody[VerificationResend], accounts: Accounts) -> Accepted:
         """At most once a minute for an address."""
         await accounts.resend(data.email)
         return Accepted()
@@ -55,22 +59,25 @@ class AuthController(Controller):
 
     @post("/email/confirm", opt=public("the button on the page"), media_type=MediaType.HTML, status_code=200,
           include_in_schema=False)  # fmt: skip
-    async def confirm(self, data: Annotated[EmailVerification, FormBody], accounts: AccountService) -> str:
+    async def confirm(self, data: Annotated[EmailVerification, FormBody], accounts: Accounts) -> str:
         await accounts.verify(data.token)
         return f"{PAGE}<h1>Your address is confirmed</h1><p>You can log in now.</p>"
 
     @post("/email/verify", opt=public("the link in the mail"), status_code=204, summary="Confirm an address")
-    async def verify(self, data: EmailVerification, accounts: AccountService) -> None:
+    async def verify(self, data: JSONBody[EmailVerification], accounts: Accounts) -> None:
         await accounts.verify(data.token)
 
     @post("/login", opt=public("how a session begins"), status_code=200, summary="Log in")
-    async def log_in(self, data: Login, sessions: SessionService, request: Request[None, None, State]) -> TokenPair:
+    async def log_in(self, data: JSONBody[Login], sessions: Sessions, request: Request[None, None, State]) -> TokenPair:
         """`tenant_id` is the one asked for, else the last used, else the only one, else null."""
         return await sessions.log_in(data, request.headers.get("user-agent", ""))
 
     @post("/token", opt=public("how a session begins"), status_code=200, summary="Log in (OAuth 2.0 form)")
     async def token(
-        self, data: Annotated[TokenForm, FormBody], sessions: SessionService, request: Request[None, None, State]
+        self,
+        data: Annotated[TokenForm, FormBody],
+        sessions: Sessions,
+        request: Request[None, None, State],
     ) -> TokenPair:
         """The grants `password` and `refresh_token`. The Authorize button uses it."""
         try:
@@ -82,17 +89,22 @@ class AuthController(Controller):
             raise InvalidGrant(error.title) from error
 
     @post("/refresh", opt=public("the refresh token is the credential"), status_code=200, summary="Refresh")
-    async def refresh(self, data: Refresh, sessions: SessionService) -> TokenPair:
+    async def refresh(self, data: JSONBody[Refresh], sessions: Sessions) -> TokenPair:
         """Each refresh token works once. Using one again ends the session, except when its reply was just lost."""
         return await sessions.refresh(data.refresh_token)
 
     @post("/switch", opt=signed_in(), status_code=200, summary="Switch to another tenant")
-    async def switch(self, data: TenantSwitch, sessions: SessionService, principal: Principal) -> AccessToken:
+    async def switch(
+        self,
+        data: JSONBody[TenantSwitch],
+        sessions: Sessions,
+        principal: CurrentPrincipal,
+    ) -> AccessToken:
         """An access token for that tenant, in the same session."""
         return await sessions.switch(principal, data.tenant_id)
 
     @post("/logout", opt=signed_in(), status_code=204, summary="Log out")
-    async def log_out(self, sessions: SessionService, principal: Principal) -> None:
+    async def log_out(self, sessions: Sessions, principal: CurrentPrincipal) -> None:
         """Ends the session: its access and refresh tokens stop working at once."""
         await sessions.log_out(principal)
 
@@ -101,5 +113,5 @@ class MeController(Controller):
     path = "/me"
 
     @get(opt=signed_in(), summary="Who am I")
-    async def me(self, users: UserRepository, principal: Principal) -> Me:
+    async def me(self, users: Users, principal: CurrentPrincipal) -> Me:
         return await users.get(principal.user_id)

@@ -3,6 +3,7 @@ from uuid import UUID
 
 from sqlalchemy import ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
+
 from tenantry.clock import now
 from tenantry.db.base import Base
 from tenantry.ids import new_id

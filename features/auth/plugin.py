@@ -1,8 +1,7 @@
-from tenantry.feature import Feature
-
 from features.auth.controller import AuthController, MeController
 from features.auth.repository import UserRepository
 from features.auth.service import AccountService, SessionService
+from tenantry.feature import Feature
 
 feature = Feature(
     "auth",

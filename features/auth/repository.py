@@ -2,12 +2,12 @@ from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import delete, insert, select, update
-from tenantry.clock import now
-from tenantry.db.repository import Repository
-from tenantry.db.session import UnitOfWork
 
 from features.auth.dtos import Credentials, Me
 from features.auth.models import RefreshTokenRow, SessionRow, SignUpRow, UserRow
+from tenantry.clock import now
+from tenantry.db.repository import Repository
+from tenantry.db.session import UnitOfWork
 
 
 class UserRepository(Repository[UserRow, Me]):

@@ -6,14 +6,6 @@ from datetime import timedelta
 from uuid import UUID
 
 import structlog
-from tenantry.cache import Cache, shared_key
-from tenantry.clock import now
-from tenantry.config import Settings
-from tenantry.db.session import Database, UnitOfWork
-from tenantry.mail import Mail, Mailer
-from tenantry.security.passwords import PasswordService
-from tenantry.security.principal import Principal
-from tenantry.security.tokens import TokenService
 
 from features.auth.dtos import AccessToken, Login, SignUp, TokenPair
 from features.auth.errors import (
@@ -26,6 +18,14 @@ from features.auth.errors import (
 from features.auth.models import RefreshTokenRow, SessionRow, UserRow
 from features.auth.repository import SessionRepository, SignUpRepository, UserRepository
 from features.tenants.api import memberships_of
+from tenantry.cache import Cache, shared_key
+from tenantry.clock import now
+from tenantry.config import Settings
+from tenantry.db.session import Database, UnitOfWork
+from tenantry.mail import Mail, Mailer
+from tenantry.security.passwords import PasswordService
+from tenantry.security.principal import Principal
+from tenantry.security.tokens import TokenService
 
 _log = structlog.get_logger("features.auth")
 LINK_LIFETIME = timedelta(hours=24)

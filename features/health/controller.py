@@ -1,8 +1,9 @@
 from litestar import Controller, Response, get
-from tenantry.http.policy import public
-from tenantry.readiness import Readiness
+from litestar.di import NamedDependency
 
 from features.health.dtos import Health
+from tenantry.http.policy import public
+from tenantry.readiness import Readiness
 
 PROBES = "probes carry no credential"
 
@@ -11,7 +12,7 @@ class HealthController(Controller):
     path = "/health"
 
     @get(opt=public(PROBES), summary="All checks")
-    async def health(self, readiness: Readiness) -> Response[Health]:
+    async def health(self, readiness: NamedDependency[Readiness]) -> Response[Health]:
         """The same as readiness."""
         return await _checked(readiness)
 
@@ -21,7 +22,7 @@ class HealthController(Controller):
         return Health("ok", [])
 
     @get("/ready", opt=public(PROBES), summary="The process may take traffic")
-    async def ready(self, readiness: Readiness) -> Response[Health]:
+    async def ready(self, readiness: NamedDependency[Readiness]) -> Response[Health]:
         """503, and which check failed, while the database or another dependency does not serve."""
         return await _checked(readiness)
 

@@ -3,6 +3,7 @@
 from typing import Literal
 
 import msgspec
+
 from tenantry.readiness import CheckResult
 
 

@@ -1,5 +1,4 @@
-from tenantry.feature import Feature
-
 from features.health.controller import HealthController
+from tenantry.feature import Feature
 
 feature = Feature("health", controllers=[HealthController], prefix="/")

@@ -1,9 +1,8 @@
-from tenantry.db.page import Page, PageRequest
-from tenantry.db.repository import Repository
-
 from features.projects.dtos import Project
 from features.projects.errors import ProjectNotFound
 from features.projects.models import ProjectRow
+from tenantry.db.page import Page, PageRequest
+from tenantry.db.repository import Repository
 
 
 class ProjectRepository(Repository[ProjectRow, Project]):

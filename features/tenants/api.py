@@ -2,10 +2,9 @@
 
 from uuid import UUID
 
-from tenantry.db.session import UnitOfWork
-
 from features.tenants.dtos import Membership
 from features.tenants.repository import MembershipRepository
+from tenantry.db.session import UnitOfWork
 
 __all__ = ("Membership", "memberships_of")
 

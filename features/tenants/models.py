@@ -4,6 +4,7 @@ from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
+
 from tenantry.clock import now
 from tenantry.db.base import Base, TenantOwned
 from tenantry.ids import new_id
@@ -21,12 +22,6 @@ class TenantRow(Base):
     status: Mapped[str] = mapped_column(default="active")
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
-
-    def rename(self, name: str) -> None:
-        self.name = name
-
-    def move_to(self, slug: str) -> None:
-        self.slug = slug
 
 
 class MembershipRow(TenantOwned):

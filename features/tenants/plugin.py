@@ -1,8 +1,7 @@
-from tenantry.feature import Feature
-
 from features.tenants.controller import TenantController
 from features.tenants.repository import MyTenantRepository, TenantRepository
 from features.tenants.service import TenantService
+from tenantry.feature import Feature
 
 feature = Feature(
     "tenants",
@@ -10,6 +9,6 @@ feature = Feature(
     provides={
         "tenants": TenantRepository,
         "my_tenants": MyTenantRepository,
-        "tenant_service": TenantService,
+        "tenancy": TenantService,
     },
 )

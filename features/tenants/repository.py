@@ -1,12 +1,11 @@
 from typing import ClassVar
 from uuid import UUID
 
-from tenantry.db.page import Page, PageRequest
-from tenantry.db.repository import Repository
-
 from features.tenants.dtos import Membership, MyTenant, Tenant
 from features.tenants.errors import TenantNotFound
 from features.tenants.models import MembershipRow, TenantRow
+from tenantry.db.page import Page, PageRequest
+from tenantry.db.repository import Repository
 
 
 class TenantRepository(Repository[TenantRow, Tenant]):

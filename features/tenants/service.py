@@ -1,11 +1,10 @@
+from features.tenants.dtos import Tenant, TenantCreate
+from features.tenants.models import MembershipRow, TenantRow
+from features.tenants.repository import MembershipRepository, TenantRepository
 from tenantry.db.session import UnitOfWork
 from tenantry.ids import new_id
 from tenantry.security.permissions import Role
 from tenantry.security.principal import Principal
-
-from features.tenants.dtos import Tenant, TenantCreate
-from features.tenants.models import MembershipRow, TenantRow
-from features.tenants.repository import MembershipRepository, TenantRepository
 
 
 class TenantService:

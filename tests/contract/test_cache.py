@@ -18,6 +18,7 @@ from litestar import Litestar, get
 from litestar.testing import AsyncTestClient
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
+
 from tenantry.cache import Cache, CacheKey, CachePlugin, shared_key, tenant_key, tenant_namespace
 from tenantry.cache.local import MAX_ENTRIES, LocalCache
 from tenantry.cache.redis import CONNECTIONS, RedisCache

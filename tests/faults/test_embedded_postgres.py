@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 import pytest
 from sqlalchemy import NullPool, create_engine, text
+
 from tenantry.db.embedded import EmbeddedPostgres, EmbeddedPostgresError
 
 FAST = {"fsync": "off"}

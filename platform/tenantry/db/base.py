@@ -1,10 +1,12 @@
 """Bases of all tables. A tenant-owned table says `class ProjectRow(TenantOwned)` and nothing about tenants."""
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 from uuid import UUID
 
 from advanced_alchemy.types import DateTimeUTC
+from msgspec import UNSET, Struct
+from msgspec.structs import asdict
 from sqlalchemy import ForeignKey, ForeignKeyConstraint, MetaData, Text, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -19,6 +21,8 @@ BOUND_USER = "nullif(current_setting('app.user_id', true), '')::uuid"
 
 
 class Base(DeclarativeBase):
+    """`ProjectRow.of(data)` makes a row of a Struct; `row.apply(patch)` takes over what the patch carries."""
+
     metadata = MetaData(
         naming_convention={
             "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -29,6 +33,15 @@ class Base(DeclarativeBase):
         }
     )
     type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: DateTimeUTC(timezone=True), str: Text()}
+
+    @classmethod
+    def of(cls, data: Struct) -> Self:
+        return cls(**asdict(data))
+
+    def apply(self, patch: Struct) -> None:
+        for field, value in asdict(patch).items():
+            if value is not UNSET:
+                setattr(self, field, value)
 
 
 class TenantOwned(Base):

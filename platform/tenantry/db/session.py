@@ -78,6 +78,10 @@ class UnitOfWork:
         """The number of rows that were changed."""
         return int((await self._run(statement)).rowcount)
 
+    async def execute_many(self, statement: Executable, rows: Sequence[dict[str, Any]]) -> int:
+        """Once with the parameters of each row, in one round trip; the number of rows that were changed."""
+        return int((await self._run(statement, rows)).rowcount)
+
     async def entity(self, statement: Executable) -> Any:
         """The one mapped object, for a rule to change, or None."""
         return (await self._run(statement)).scalar_one_or_none()
@@ -101,7 +105,9 @@ class UnitOfWork:
         """Roll back what was not committed and give the connection back, even when the request is cancelled."""
         await asyncio.shield(self._session.close())
 
-    async def _run(self, statement: Executable, parameters: dict[str, Any] | None = None) -> Any:
+    async def _run(
+        self, statement: Executable, parameters: dict[str, Any] | Sequence[dict[str, Any]] | None = None
+    ) -> Any:
         if self.tenant_id is None:
             _refuse_tenant_tables(statement)
         try:

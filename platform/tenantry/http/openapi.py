@@ -12,6 +12,7 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin, YamlRenderPlugin
 from litestar.openapi.spec import Components, OAuthFlow, OAuthFlows, SecurityScheme
+from litestar.params import FromPath
 from litestar.plugins import InitPlugin
 from litestar.plugins.base import ReceiveRoutePlugin
 from litestar.routes import BaseRoute, HTTPRoute
@@ -75,7 +76,7 @@ class SwaggerUi(OpenAPIRenderPlugin):
 
 
 @get("/assets/{name:str}", opt=public("Swagger UI's own files"), sync_to_thread=False)
-def asset(name: str) -> Response[bytes]:
+def asset(name: FromPath[str]) -> Response[bytes]:
     """A file of the Swagger UI."""
     for folder in (OUR_ASSETS, swagger_ui_folder()):
         path = folder / name

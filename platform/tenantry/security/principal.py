@@ -4,8 +4,9 @@ from typing import Protocol
 from uuid import UUID
 
 import msgspec
+from litestar.di import NamedDependency
 
-__all__ = ("CredentialVerifier", "Principal")
+__all__ = ("CredentialVerifier", "CurrentPrincipal", "Principal")
 
 
 class Principal(msgspec.Struct, frozen=True):
@@ -24,3 +25,6 @@ class Principal(msgspec.Struct, frozen=True):
 class CredentialVerifier(Protocol):
     def verify(self, credential: str) -> Principal:
         """Check a bearer credential without I/O; raises `Unauthenticated`."""
+
+
+CurrentPrincipal = NamedDependency[Principal]

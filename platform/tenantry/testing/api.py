@@ -1,0 +1,70 @@
+"""A client of the application under test, and the matcher of its problems."""
+
+from http import HTTPStatus
+from typing import Any, Self
+
+import httpx
+
+from tenantry.feature import API_PREFIX
+from tenantry.testing.world import Account
+
+__all__ = ("Api", "problem")
+
+
+class Api:
+    """`await api.as_(acme.admin).get("/projects")`: paths are below the API prefix, `//health` is not."""
+
+    def __init__(self, client: httpx.AsyncClient, credential: str | None = None) -> None:
+        self.client, self.credential = client, credential
+
+    def as_(self, account: Account) -> Self:
+        return type(self)(self.client, account.token)
+
+    def bearing(self, credential: str) -> Self:
+        return type(self)(self.client, credential)
+
+    async def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        headers = dict(options.pop("headers", {}))
+        if self.credential is not None:
+            headers.setdefault("Authorization", f"Bearer {self.credential}")
+        url = path[1:] if path.startswith("//") else API_PREFIX + path
+        return await self.client.request(method, url, headers=headers, **options)
+
+    async def get(self, path: str, **options: Any) -> httpx.Response:
+        return await self.request("GET", path, **options)
+
+    async def post(self, path: str, **options: Any) -> httpx.Response:
+        return await self.request("POST", path, **options)
+
+    async def patch(self, path: str, **options: Any) -> httpx.Response:
+        return await self.request("PATCH", path, **options)
+
+    async def delete(self, path: str, **options: Any) -> httpx.Response:
+        return await self.request("DELETE", path, **options)
+
+
+class _Problem:
+    def __init__(self, status: int, code: str, members: dict[str, Any]) -> None:
+        self.expected = {"status": status, "code": code, **members}
+
+    def __eq__(self, response: object) -> bool:
+        assert isinstance(response, httpx.Response)
+        if response.headers.get("content-type") != "application/problem+json":
+            return False
+        found = response.json()
+        return bool(
+            response.status_code == self.expected["status"]
+            and found["request_id"] == response.headers["x-request-id"]
+            and found.items() >= self.expected.items()
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # an expectation is compared, never stored
+
+    def __repr__(self) -> str:
+        return f"problem({self.expected})"
+
+
+def problem(status: int, code: str, **members: Any) -> _Problem:
+    """`assert problem(409, "project_archived") == response`."""
+    HTTPStatus(status)
+    return _Problem(status, code, members)

@@ -1,0 +1,117 @@
+"""Fixtures for every test: the application with its production middleware on a real database, and clients of it."""
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from litestar import Litestar
+
+from tenantry.app import create_app
+from tenantry.config import Settings
+from tenantry.db.session import Database
+from tenantry.security.plugin import SecurityPlugin
+from tenantry.testing import event_loop
+from tenantry.testing.api import Api
+from tenantry.testing.databases import DatabaseUrls, TestDatabases, run_name
+from tenantry.testing.mailbox import Mailbox
+from tenantry.testing.world import PASSWORD, TenantHandle, World
+
+RUN, HOME = "PYTEST_TENANTRY_RUN", "PYTEST_TENANTRY_HOME"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--postgres", metavar="URL", help="administrator of a PostgreSQL to use, not the embedded one")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Registered late, so that its fixture replaces anyio's.
+    config.pluginmanager.register(event_loop)
+    if not hasattr(config, "workerinput"):
+        os.environ[RUN] = secrets.token_hex(4)
+        os.environ[HOME] = tempfile.mkdtemp(prefix="tenantry-tests-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):
+        return
+    if admin_url := config.getoption("postgres"):
+        TestDatabases(Path(os.environ[HOME]), run_name(), admin_url).drop_all()
+    shutil.rmtree(os.environ[HOME], ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what touches the database, so that it can be repeated against another server."""
+    for item in items:
+        if "databases" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.database)
+
+
+@pytest.fixture(scope="session")
+def databases(request: pytest.FixtureRequest) -> Iterator[TestDatabases]:
+    databases = TestDatabases(Path(os.environ[HOME]), run_name(), request.config.getoption("postgres"))
+    with databases.server():
+        yield databases
+
+
+@pytest.fixture(scope="session")
+def database_urls(databases: TestDatabases, worker_id: str) -> Iterator[DatabaseUrls]:
+    """This worker's database."""
+    with databases.clone(worker_id) as urls:
+        yield urls
+
+
+@pytest.fixture(scope="session")
+def settings(database_urls: DatabaseUrls, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return Settings(
+        home=str(tmp_path_factory.mktemp("home")),
+        database_url=database_urls.runtime,
+        migration_database_url=database_urls.migration,
+        database_pool_size=5,
+    )
+
+
+@pytest.fixture(scope="session")
+async def app(settings: Settings) -> AsyncIterator[Litestar]:
+    app = create_app(settings)
+    async with app.lifespan():
+        yield app
+
+
+@pytest.fixture(scope="session")
+def database(app: Litestar) -> Database:
+    database: Database = app.state.database
+    return database
+
+
+@pytest.fixture
+async def api(app: Litestar) -> AsyncIterator[Api]:
+    """A client without a credential."""
+    transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]  # Litestar's own ASGI types are narrower
+    async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+        yield Api(client)
+
+
+@pytest.fixture(scope="session")
+def mailbox(settings: Settings) -> Mailbox:
+    return Mailbox(settings.home_path / "mail")
+
+
+@pytest.fixture(scope="session")
+async def world(app: Litestar, database: Database) -> World:
+    security = app.plugins.get(SecurityPlugin)
+    return World(database, security.tokens, await security.passwords.hash(PASSWORD))
+
+
+@pytest.fixture
+async def acme(world: World) -> TenantHandle:
+    return await world.tenant("acme")
+
+
+@pytest.fixture
+async def globex(world: World) -> TenantHandle:
+    return await world.tenant("globex")
