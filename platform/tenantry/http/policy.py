@@ -88,7 +88,7 @@ class Gate:
     def _authenticate(self, scope: Scope) -> Principal:
         header = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
         kind, _, credential = header.decode("latin-1").partition(" ")
-        if kind.lower() != "bearer" or not credential:
+        if kind.lower() != "bearer" or not credential.strip():
             raise Unauthenticated
         return self.verifier.verify(credential.strip())
 

@@ -65,7 +65,7 @@ def problem_of(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
         code, title, detail = CODES.get(status, status.name.lower()), status.phrase, None
         headers = dict(error.headers or {})
         if isinstance(error, ValidationException):
-            code, title, errors = "invalid_parameter", "A parameter is missing or not valid", _field_errors(error)
+            status, code, title, errors = _invalid_input(error)
     else:
         status, code, title, detail, headers = AppError.status, AppError.code, AppError.title, None, {}
     identifier = request_id.get()
@@ -97,6 +97,11 @@ async def send_problem(error: Exception, scope: Scope, receive: Receive, send: S
     await response(scope, receive, send)
 
 
-def _field_errors(error: ValidationException) -> list[FieldError]:
+def _invalid_input(error: ValidationException) -> tuple[HTTPStatus, str, str, list[FieldError]]:
+    """A form's fields count as its body, as those of JSON do."""
     found: Any = error.extra or []
-    return [FieldError(detail=item["message"], parameter=item.get("key")) for item in found]
+    if any(item.get("source") == "body" for item in found):
+        faults = [FieldError(item["message"], pointer=f"/{item.get('key', '')}") for item in found]
+        return HTTPStatus.UNPROCESSABLE_ENTITY, "validation_failed", "Some values are not acceptable", faults
+    faults = [FieldError(item["message"], parameter=item.get("key")) for item in found]
+    return HTTPStatus.BAD_REQUEST, "invalid_parameter", "A parameter is missing or not valid", faults

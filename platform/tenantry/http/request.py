@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 from litestar import Request
 from litestar.datastructures import State
+from litestar.enums import RequestEncodingType
+from litestar.typing import FieldDefinition
 
 from tenantry.errors import AppError, BadRequest, Unprocessable
 from tenantry.http.problems import FieldError
@@ -23,19 +25,31 @@ class MalformedBody(BadRequest):
 class UnsupportedMediaType(AppError):
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     code = "unsupported_media_type"
-    title = "The body must be sent as application/json"
+    title = "The body is of a type that is not taken here"
 
 
 class ApiRequest(Request[Principal, Any, State]):
     """Litestar would accept JSON under any content type, and numbers in strings; this request does not."""
 
+    async def body(self) -> bytes:
+        body = await super().body()
+        if (data := self._data) is not None:
+            wanted = getattr(data.kwarg_definition, "media_type", RequestEncodingType.JSON)
+            media_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if body and media_type != wanted:
+                raise UnsupportedMediaType(f"Send the body as {wanted.value}.")
+            if not body:
+                raise MalformedBody("A body is required.")
+        return body
+
     async def json(self) -> Any:
-        media_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if media_type != "application/json":
-            raise UnsupportedMediaType
-        body = await self.body()
-        data = self.route_handler.parsed_fn_signature.parameters.get("data")
-        return decode_body(body, data.annotation if data else Any)
+        data = self._data
+        return decode_body(await self.body(), data.annotation if data else Any)
+
+    @property
+    def _data(self) -> FieldDefinition | None:
+        """The handler's parameter that takes the body."""
+        return self.route_handler.parsed_fn_signature.parameters.get("data")
 
 
 def decode_body(body: bytes, type_: Any) -> Any:
