@@ -116,9 +116,15 @@ class SessionRepository:
         )
 
     async def refresh_token(self, token_hash: bytes) -> tuple[RefreshTokenRow, SessionRow] | None:
-        """The token and its session, which stays locked: uses of one family wait for each other."""
+        """The token and its session, which stays locked: uses of one family wait for each other.
+
+        None when there is no such token, or its account is disabled.
+        """
         session_id = await self.unit_of_work.scalar(
-            select(RefreshTokenRow.session_id).where(RefreshTokenRow.token_hash == token_hash)
+            select(RefreshTokenRow.session_id)
+            .join(SessionRow, SessionRow.id == RefreshTokenRow.session_id)
+            .join(UserRow, UserRow.id == SessionRow.user_id)
+            .where(RefreshTokenRow.token_hash == token_hash, UserRow.disabled_at.is_(None))
         )
         if session_id is None:
             return None

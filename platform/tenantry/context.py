@@ -5,7 +5,7 @@ from uuid import UUID
 
 import structlog
 
-__all__ = ("bind_actor", "current_tenant", "request_id", "start_request")
+__all__ = ("bind_actor", "bind_effect", "current_tenant", "request_id", "start_request")
 
 _tenant: ContextVar[UUID | None] = ContextVar("tenant", default=None)
 request_id: ContextVar[str] = ContextVar("request_id", default="")
@@ -22,6 +22,12 @@ def start_request(identifier: str) -> None:
 def bind_actor(*, actor: UUID | None, tenant: UUID | None) -> None:
     _tenant.set(tenant)
     structlog.contextvars.bind_contextvars(actor=str(actor) if actor else None, tenant=str(tenant) if tenant else None)
+
+
+def bind_effect(effect: str | None) -> None:
+    """Name what the request has done, once it is committed."""
+    if effect is not None:
+        structlog.contextvars.bind_contextvars(effect=effect)
 
 
 def current_tenant() -> UUID | None:

@@ -5,7 +5,6 @@ from litestar.di import Provide
 from litestar.plugins import InitPlugin
 
 from tenantry.cache.local import LocalCache
-from tenantry.cache.redis import RedisCache
 from tenantry.cache.store import Cache
 from tenantry.config import Settings
 from tenantry.readiness import Readiness
@@ -21,6 +20,9 @@ class CachePlugin(InitPlugin):
         if settings.redis_url is None:
             self.cache = LocalCache()
         else:
+            # The client takes a tenth of a second and megabytes to import: only who uses it pays.
+            from tenantry.cache.redis import RedisCache
+
             self.cache = redis = RedisCache(settings.redis_url)
             readiness.add("redis", redis.check, critical=False)
 

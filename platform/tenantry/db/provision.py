@@ -4,15 +4,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import psycopg
+from advanced_alchemy.alembic.commands import AlembicCommands
+from advanced_alchemy.config import SQLAlchemySyncConfig
+from advanced_alchemy.config.sync import AlembicSyncConfig
 from sqlalchemy import URL, create_engine
 
 from tenantry.config import Settings
+from tenantry.db.base import Base
 from tenantry.db.embedded import EmbeddedPostgres
 from tenantry.db.engine import DATABASE_NAME, migration_url
-from tenantry.db.migrations import CURRENT_REVISION, IS_MIGRATED, head_revision, migration_commands
+from tenantry.db.migrations import CURRENT_REVISION, IS_MIGRATED, VERSION_TABLE, head_revision, migrations_folder
 from tenantry.db.roles import create_database, create_roles
 
-__all__ = ("create_tenantry", "embedded_server", "provisioned", "upgrade")
+__all__ = ("create_tenantry", "embedded_server", "migration_commands", "migration_config", "provisioned", "upgrade")
 
 Say = Callable[[str], None]
 
@@ -44,6 +48,26 @@ def create_tenantry(admin_url: str, database: str, passwords: dict[str, str] | N
         connection.execute("SELECT pg_advisory_lock(hashtext('tenantry bootstrap'))")
         create_roles(connection, passwords)
         return create_database(connection, database)
+
+
+def migration_config(url: URL) -> SQLAlchemySyncConfig:
+    """One linear history for all slices, run through advanced-alchemy as the migrator."""
+    return SQLAlchemySyncConfig(
+        connection_string=url.render_as_string(hide_password=False),
+        metadata=Base.metadata,
+        alembic_config=AlembicSyncConfig(
+            script_location=str(migrations_folder()),
+            script_config=str(migrations_folder() / "alembic.ini"),
+            template_path=str(migrations_folder()),
+            version_table_name=VERSION_TABLE,
+            compare_type=True,
+            render_as_batch=False,
+        ),
+    )
+
+
+def migration_commands(url: URL) -> AlembicCommands:
+    return AlembicCommands(migration_config(url))
 
 
 def upgrade(url: URL, say: Say) -> None:

@@ -14,7 +14,7 @@ import msgspec
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from tenantry.context import bind_actor
+from tenantry.context import bind_actor, bind_effect
 from tenantry.db.session import Database, UnitOfWork
 from tenantry.errors import Unauthenticated
 from tenantry.http.problems import send_problem
@@ -29,7 +29,7 @@ OPT_KEY = "policy"
 class Allow(msgspec.Struct, frozen=True):
     permission: Permission
     audit: str | None = None
-    """Name of the event that this route's success is recorded as."""
+    """Name of what has happened when the route succeeds; its access line carries it as `effect`."""
 
 
 class SignedIn(msgspec.Struct, frozen=True):
@@ -81,7 +81,8 @@ class Gate:
                 bind_actor(actor=principal.user_id, tenant=principal.tenant_id)
                 permission = policy.permission.name if isinstance(policy, Allow) else None
                 await unit_of_work.begin_request(principal, permission)
-            await self.app(scope, receive, commit_before_response(unit_of_work, scope, receive, send))
+            effect = policy.audit if isinstance(policy, Allow | SignedIn) else None
+            await self.app(scope, receive, commit_before_response(unit_of_work, effect, scope, receive, send))
         finally:
             await unit_of_work.close()
 
@@ -102,7 +103,9 @@ def gate(verifier: CredentialVerifier) -> Any:
     return make
 
 
-def commit_before_response(unit_of_work: UnitOfWork, scope: Scope, receive: Receive, send: Send) -> Send:
+def commit_before_response(
+    unit_of_work: UnitOfWork, effect: str | None, scope: Scope, receive: Receive, send: Send
+) -> Send:
     """`send` that ends the unit of work as the status of the response says, before any byte of it leaves."""
     answered_otherwise = False
 
@@ -112,7 +115,11 @@ def commit_before_response(unit_of_work: UnitOfWork, scope: Scope, receive: Rece
             return
         if message["type"] == "http.response.start":
             try:
-                await (unit_of_work.commit() if message["status"] < 400 else unit_of_work.close())
+                if message["status"] < 400:
+                    await unit_of_work.commit()
+                    bind_effect(effect)
+                else:
+                    await unit_of_work.close()
             except Exception as error:
                 # Litestar already counts the response as started and would drop an exception from here.
                 answered_otherwise = True
