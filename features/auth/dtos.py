@@ -88,8 +88,6 @@ class Me(Struct):
 
 
 class Credentials(Struct):
-    """Of an account, or of a sign-up that was never confirmed."""
-
-    user_id: UUID | None
+    user_id: UUID
     password_hash: str
     disabled: bool

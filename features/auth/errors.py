@@ -3,12 +3,7 @@ from tenantry.errors import BadRequest, Forbidden, Unauthenticated
 
 class InvalidCredentials(Unauthenticated):
     code = "invalid_credentials"
-    title = "E-mail and password do not match an account"
-
-
-class EmailNotVerified(Forbidden):
-    code = "email_not_verified"
-    title = "Confirm your e-mail address first: open the link in the mail"
+    title = "E-mail and password do not match an account whose address is confirmed"
 
 
 class InvalidVerification(BadRequest):

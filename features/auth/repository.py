@@ -12,19 +12,10 @@ from tenantry.db.session import UnitOfWork
 
 class UserRepository(Repository[UserRow, Me]):
     async def credentials(self, email: str) -> Credentials | None:
-        """Of the account with this address, else of its latest sign-up."""
-        user = await self.unit_of_work.row(
+        row = await self.unit_of_work.row(
             select(UserRow.id, UserRow.password_hash, UserRow.disabled_at).where(UserRow.email == email)
         )
-        if user is not None:
-            return Credentials(user.id, user.password_hash, user.disabled_at is not None)
-        pending = await self.unit_of_work.scalar(
-            select(SignUpRow.password_hash)
-            .where(SignUpRow.email == email, SignUpRow.expires_at > now())
-            .order_by(SignUpRow.created_at.desc())
-            .limit(1)
-        )
-        return Credentials(None, pending, False) if pending else None
+        return Credentials(row.id, row.password_hash, row.disabled_at is not None) if row is not None else None
 
     async def exists(self, email: str) -> bool:
         return await self.unit_of_work.scalar(select(UserRow.id).where(UserRow.email == email)) is not None
@@ -50,15 +41,19 @@ class SignUpRepository:
             )
         )
 
-    async def renew_latest(self, email: str, token_hash: bytes, lifetime: timedelta) -> bool:
-        """Give the latest sign-up of an address a new link; False when there is none."""
-        latest = select(SignUpRow.id).where(SignUpRow.email == email).order_by(SignUpRow.created_at.desc()).limit(1)
-        renewed = await self.unit_of_work.execute(
-            update(SignUpRow)
-            .where(SignUpRow.id == latest.scalar_subquery())
-            .values(token_hash=token_hash, expires_at=now() + lifetime)
+    async def renew_only(self, email: str, token_hash: bytes, lifetime: timedelta) -> bool:
+        """Give the one sign-up of an address a new link.
+
+        False when there is none, or more: which of them was the owner's own, nobody here can know.
+        """
+        pending = await self.unit_of_work.rows(
+            select(SignUpRow.id).where(SignUpRow.email == email, SignUpRow.expires_at > now()).limit(2)
         )
-        return renewed == 1
+        if len(pending) != 1:
+            return False
+        renewal = update(SignUpRow).where(SignUpRow.id == pending[0].id)
+        await self.unit_of_work.execute(renewal.values(token_hash=token_hash, expires_at=now() + lifetime))
+        return True
 
     async def confirm(self, token_hash: bytes) -> SignUpRow | None:
         """Redeem a link, once; the address's other sign-ups lose theirs."""

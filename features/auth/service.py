@@ -9,7 +9,6 @@ import structlog
 
 from features.auth.dtos import AccessToken, Login, SignUp, TokenPair
 from features.auth.errors import (
-    EmailNotVerified,
     InvalidCredentials,
     InvalidRefreshToken,
     InvalidVerification,
@@ -60,7 +59,7 @@ class AccountService:
             return
         token = new_secret()
         async with self.database.transaction() as unit_of_work:
-            renewed = await SignUpRepository(unit_of_work).renew_latest(email, digest(token), LINK_LIFETIME)
+            renewed = await SignUpRepository(unit_of_work).renew_only(email, digest(token), LINK_LIFETIME)
         if renewed:
             await self.mailer.send(self._confirmation(email, token))
 
@@ -135,8 +134,6 @@ class SessionService:
         if known is None or not matches or known.disabled:
             _log.warning("login.refused", email=email)
             raise InvalidCredentials
-        if known.user_id is None:
-            raise EmailNotVerified
         if self.passwords.needs_rehash(known.password_hash):
             await UserRepository(self.unit_of_work).replace_hash(known.user_id, await self.passwords.hash(password))
         return known.user_id

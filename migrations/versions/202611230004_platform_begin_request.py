@@ -49,7 +49,8 @@ BEGIN
             DETAIL = denial, HINT = coalesce(p_permission, '');
     END IF;
 
-    PERFORM set_config('app.user_id', found.user_id::text, true);
+    -- Where a tenant is bound, its rows are all there is: not even one's own memberships of another.
+    PERFORM set_config('app.user_id', CASE WHEN p_permission IS NULL THEN found.user_id::text ELSE '' END, true);
 END
 $$
 """

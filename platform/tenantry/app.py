@@ -7,6 +7,7 @@ from tenantry.config import Settings, SettingsPlugin, load_settings
 from tenantry.db.plugin import DatabasePlugin
 from tenantry.feature import discover
 from tenantry.http.deny_by_default import DenyByDefault
+from tenantry.http.gate import GatePlugin
 from tenantry.http.headers import HttpPlugin
 from tenantry.http.openapi import OpenApiPlugin
 from tenantry.mail import MailPlugin
@@ -20,7 +21,7 @@ __all__ = ("create_app",)
 def create_app(settings: Settings | None = None, *, features: str = "features") -> Litestar:
     """The application of one process; `features` is the package whose slices it serves."""
     settings = settings or load_settings().settings
-    readiness = Readiness()
+    readiness, security = Readiness(), SecurityPlugin(settings)
     return Litestar(
         plugins=[
             SettingsPlugin(settings),
@@ -29,7 +30,8 @@ def create_app(settings: Settings | None = None, *, features: str = "features") 
             DatabasePlugin(settings, readiness),
             CachePlugin(settings, readiness),
             MailPlugin(settings),
-            SecurityPlugin(settings),
+            security,
+            GatePlugin(security.tokens, readiness),
             OpenApiPlugin(),
             ReadinessPlugin(readiness),
             *discover(features),

@@ -1,8 +1,10 @@
 """The command line: `tenantry …`. Litestar's own commands with this application preset, and ours."""
 
 import os
+import signal
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import rich_click as click
@@ -13,10 +15,10 @@ from rich.console import Console
 from rich.table import Table
 
 from tenantry.config import ConfigurationError, LoadedSettings, Settings, load_settings, masked, variable
+from tenantry.config_example import env_example
 from tenantry.db.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from tenantry.db.engine import DATABASE_NAME, migration_url
-from tenantry.db.migrations import migration_config
-from tenantry.db.provision import create_tenantry, embedded_server, provisioned
+from tenantry.db.provision import create_tenantry, embedded_server, migration_config, provisioned
 from tenantry.db.roles import MIGRATOR_ROLE, RUNTIME_ROLE, UnsafeRole
 
 APPLICATION = "tenantry.app:create_app"
@@ -24,7 +26,7 @@ console = Console()
 
 
 def say(line: str) -> None:
-    console.print(line, highlight=False, markup=False)
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _environment() -> LitestarEnv:
@@ -48,7 +50,7 @@ def run(reload: bool) -> None:
 
     settings = load_settings().settings
     _refuse_taken_port(settings)
-    with provisioned(settings, say):
+    with suppress(KeyboardInterrupt), provisioned(settings, say):
         say(f"Tenantry will answer on {settings.public_url}/docs – Ctrl-C stops it")
         uvicorn.run(
             APPLICATION,
@@ -64,13 +66,18 @@ def run(reload: bool) -> None:
             proxy_headers=bool(settings.trusted_proxies),
             forwarded_allow_ips=settings.trusted_proxies or None,
             timeout_graceful_shutdown=10,
+            timeout_worker_healthcheck=30,  # a worker cannot answer while it imports, and would be killed for that
         )
     say("Stopped.")
 
 
 @click.command()
-def config() -> None:
+@click.option("--example", is_flag=True, help="Print `.env.example` instead.")
+def config(example: bool) -> None:
     """Show the effective settings, secrets masked, and where each comes from."""
+    if example:
+        click.echo(env_example(), nl=False)
+        return
     loaded: LoadedSettings = load_settings()
     table = Table("variable", "value", "from")
     for field in Settings.__struct_fields__:
@@ -106,6 +113,44 @@ def psql(arguments: tuple[str, ...]) -> None:
     sys.exit(code)
 
 
+@click.command()
+@click.option("--scale", type=click.FloatRange(0, 100, min_open=True), default=1.0, show_default=True)
+def seed(scale: float) -> None:
+    """Fill the database with believable data for development; scale 1 is 20 tenants and 10,000 projects.
+
+    What is there already stays as it is.
+    """
+    import asyncio
+
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from tenantry import seeding
+
+    settings = load_settings().settings
+    columns = TextColumn("{task.description:>10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with provisioned(settings, say), Progress(*columns, console=console) as progress:
+        sowing = asyncio.run(seeding.seed("features", settings, scale, progress))
+    added = ", ".join(f"{rows:,} {table}" for table, rows in sowing.added.items() if rows)
+    say(f"Added {added}" if added else "Added nothing: all of it was there")
+    say(f"Accounts to log in with, all with the password {sowing.password}")
+    for account in sowing.accounts:
+        say(f"  {account.email}")
+        for tenant, role in account.roles.items():
+            say(f"    {role} of {tenant}")
+
+
+@click.command()
+@click.argument("name")
+@click.option("--singular", help="What one of them is called, where that is not plain from the plural.")
+def feature(name: str, singular: str | None) -> None:
+    """Write a new slice with five working routes: NAME is its plural, in snake_case."""
+    from tenantry.scaffold import scaffold
+
+    for file in scaffold(name, singular):
+        say(f"Wrote {os.path.relpath(file)}")
+    say(f'Next: just migration "{name}_create"')
+
+
 @click.group(cls=LitestarGroup, name="database")
 def database(ctx: click.Context) -> None:
     """Migrations, and the creation of roles and database."""
@@ -121,10 +166,10 @@ def database(ctx: click.Context) -> None:
 def bootstrap(admin_url: str, name: str) -> None:
     """Create the three roles and the database on a server of your own.
 
-    ADMIN_URL logs in as an administrator. TENANTRY_APP_PASSWORD and TENANTRY_MIGRATOR_PASSWORD, where set, become
-    the passwords of the two roles that log in.
+    ADMIN_URL logs in as an administrator. DATABASE_APP_PASSWORD and DATABASE_MIGRATOR_PASSWORD, where set in the
+    environment, become the passwords of the two roles that log in.
     """
-    given = {RUNTIME_ROLE: "TENANTRY_APP_PASSWORD", MIGRATOR_ROLE: "TENANTRY_MIGRATOR_PASSWORD"}
+    given = {RUNTIME_ROLE: "DATABASE_APP_PASSWORD", MIGRATOR_ROLE: "DATABASE_MIGRATOR_PASSWORD"}
     passwords = {role: os.environ[name] for role, name in given.items() if os.environ.get(name)}
     created = create_tenantry(admin_url, name, passwords)
     say(f"{'Created' if created else 'Found'} database {name}. Next: tenantry database upgrade")
@@ -132,7 +177,7 @@ def bootstrap(admin_url: str, name: str) -> None:
 
 add_migration_commands(database)
 database.add_command(bootstrap)
-for command in (routes_command, info_command, run, config, openapi, psql, database):
+for command in (routes_command, info_command, run, config, openapi, psql, seed, feature, database):
     tenantry.add_command(command)
 
 
@@ -150,10 +195,12 @@ def _refuse_taken_port(settings: Settings) -> None:
 
 def main() -> None:
     """Entry point: faults of the person's making end in one clear sentence instead of a traceback."""
+    # By default SIGTERM would leave PostgreSQL running.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         tenantry.main(prog_name="tenantry")
     except (ConfigurationError, EmbeddedPostgresError, UnsafeRole) as error:
-        Console(stderr=True).print(str(error), style="bold red", highlight=False, markup=False)
+        Console(stderr=True).print(str(error), style="bold red", highlight=False, markup=False, soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(0)

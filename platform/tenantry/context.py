@@ -5,7 +5,7 @@ from uuid import UUID
 
 import structlog
 
-__all__ = ("bind_actor", "bind_effect", "current_tenant", "request_id", "start_request")
+__all__ = ("bind_actor", "bind_effect", "current_tenant", "enter_tenant", "request_id", "start_request")
 
 _tenant: ContextVar[UUID | None] = ContextVar("tenant", default=None)
 request_id: ContextVar[str] = ContextVar("request_id", default="")
@@ -20,8 +20,13 @@ def start_request(identifier: str) -> None:
 
 
 def bind_actor(*, actor: UUID | None, tenant: UUID | None) -> None:
-    _tenant.set(tenant)
+    """Name in the log who claims to be here, and for which tenant."""
     structlog.contextvars.bind_contextvars(actor=str(actor) if actor else None, tenant=str(tenant) if tenant else None)
+
+
+def enter_tenant(tenant: UUID | None) -> None:
+    """Work for this tenant from now on: the claim has been checked."""
+    _tenant.set(tenant)
 
 
 def bind_effect(effect: str | None) -> None:

@@ -77,11 +77,11 @@ async def test_refresh_keeps_session_and_tenant(api: Api, acme: TenantHandle) ->
     tokens = await log_in(api, acme.member)
 
     renewed = (await refresh(api, tokens["refresh_token"])).json()
-    projects = await api.bearing(renewed["access_token"]).get("/projects")
+    current = await api.bearing(renewed["access_token"]).get("/tenants/current")
 
     assert (tokens["session_id"], str(acme.id)) == (renewed["session_id"], renewed["tenant_id"])
     assert tokens["refresh_token"] != renewed["refresh_token"]
-    assert 200 == projects.status_code
+    assert 200 == current.status_code
 
 
 async def test_stolen_refresh_token_ends_the_session(api: Api, world: World) -> None:

@@ -45,7 +45,7 @@ async def test_page_confirms_only_on_its_button(api: Api, mailbox: Mailbox) -> N
     confirmed = await api.post(action[1].removeprefix("/api/v1"), data={"token": token})
     after = await api.post("/auth/login", json={"email": email, "password": PASSWORD})
 
-    assert problem(403, "email_not_verified") == before
+    assert problem(401, "invalid_credentials") == before
     assert (200, 200) == (confirmed.status_code, after.status_code)
 
 
@@ -86,6 +86,34 @@ async def test_link_brings_its_own_password(api: Api, mailbox: Mailbox) -> None:
     assert 200 == owner.status_code
     assert problem(401, "invalid_credentials") == stranger
     assert problem(400, "invalid_verification") == theirs
+
+
+async def test_login_does_not_tell_who_is_registered(api: Api, world: World) -> None:
+    """A stranger who signed up with my address learns nothing from a login with the password of that sign-up."""
+    ada, nobody = await world.account(), address()
+    for email in (ada.email, nobody):
+        await api.post("/auth/signup", json=form(email, "the stranger's password"))
+
+    known = await api.post("/auth/login", json={"email": ada.email, "password": "the stranger's password"})
+    unknown = await api.post("/auth/login", json={"email": nobody, "password": "the stranger's password"})
+
+    assert problem(401, "invalid_credentials") == known
+    assert problem(401, "invalid_credentials") == unknown
+
+
+async def test_resend_never_renews_a_strangers_sign_up(api: Api, mailbox: Mailbox) -> None:
+    """Where an address has two sign-ups, a resend renews neither: it might be the stranger's."""
+    email = address()
+    await api.post("/auth/signup", json=form(email))
+    mine = mailbox.token(email)
+    await api.post("/auth/signup", json=form(email, "the stranger's password"))
+
+    resent = await api.post("/auth/email/resend", json={"email": email})
+    verified = await api.post("/auth/email/verify", json={"token": mine})
+    login = await api.post("/auth/login", json={"email": email, "password": PASSWORD})
+
+    assert 2 == len(mailbox.to(email))
+    assert (202, 204, 200) == (resent.status_code, verified.status_code, login.status_code)
 
 
 async def test_link_works_once_and_for_a_day(api: Api, mailbox: Mailbox) -> None:

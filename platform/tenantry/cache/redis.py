@@ -41,7 +41,8 @@ class RedisCache(Cache):
     returns. Each command names one key, so that Redis Cluster could spread them.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, time_limit: float = TIME_LIMIT_SECONDS) -> None:
+        self._time_limit = time_limit
         # No `socket_timeout`: redis-py 8.1 then writes inside asyncio.wait_for, which on Python 3.11 loses a
         # cancellation that arrives as the write ends. One deadline around each call covers the socket too.
         # Maintenance notifications off: with them the pool no longer refuses a connection with unread data.
@@ -49,7 +50,7 @@ class RedisCache(Cache):
         self._redis: Redis = Redis.from_url(
             url,
             socket_timeout=None,
-            socket_connect_timeout=TIME_LIMIT_SECONDS,
+            socket_connect_timeout=time_limit,
             max_connections=CONNECTIONS,
             retry=Retry(NoBackoff(), 0),
             maint_notifications_config=MaintNotificationsConfig(enabled=False),
@@ -102,7 +103,7 @@ class RedisCache(Cache):
     async def check(self) -> str:
         """For readiness."""
         try:
-            async with asyncio.timeout(TIME_LIMIT_SECONDS), self._free:
+            async with asyncio.timeout(self._time_limit), self._free:
                 await self._redis.ping()
         except _FAULTS as error:
             raise NotReady(f"PING failed: {type(error).__name__}") from error
@@ -128,7 +129,7 @@ class RedisCache(Cache):
         self, operation: str, namespace: Namespace, call: Callable[[], Awaitable[T]], *, otherwise: T
     ) -> T:
         try:
-            async with asyncio.timeout(TIME_LIMIT_SECONDS), self._free:
+            async with asyncio.timeout(self._time_limit), self._free:
                 return await call()
         except _FAULTS as error:
             # Neither key nor message: both may hold personal data.

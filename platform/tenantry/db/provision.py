@@ -71,7 +71,7 @@ def migration_commands(url: URL) -> AlembicCommands:
 
 
 def upgrade(url: URL, say: Say) -> None:
-    """Bring the database to the head of this code."""
+    """Bring the database to the head of this code, and its permissions to what the slices declare now."""
     head = head_revision()
     engine = create_engine(url)
     try:
@@ -81,4 +81,4 @@ def upgrade(url: URL, say: Say) -> None:
         engine.dispose()
     if current != head:
         say(f"Migrating the database to {head} …")
-        migration_commands(url).upgrade()
+    migration_commands(url).upgrade()

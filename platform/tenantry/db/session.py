@@ -40,13 +40,14 @@ class UnitOfWork:
 
     def __init__(self, sessions: async_sessionmaker[AsyncSession]) -> None:
         self._session = sessions()
+        self._ended = False
         self.tenant_id: UUID | None = None
         self.user_id: UUID | None = None
 
     async def begin_request(self, principal: Principal, permission: str | None) -> None:
         """Check that session, user, tenant, membership and permission hold now, and bind tenant and user.
 
-        `permission` None asks for the session only; the tenant is bound where the credential names one.
+        `permission` None asks for session and user only, and binds no tenant.
         """
         tenant = principal.tenant_id if permission else None
         await self._run(BEGIN_REQUEST, {"session": principal.session_id, "tenant": tenant, "permission": permission})
@@ -103,11 +104,14 @@ class UnitOfWork:
 
     async def close(self) -> None:
         """Roll back what was not committed and give the connection back, even when the request is cancelled."""
+        self._ended = True
         await asyncio.shield(self._session.close())
 
     async def _run(
         self, statement: Executable, parameters: dict[str, Any] | Sequence[dict[str, Any]] | None = None
     ) -> Any:
+        if self._ended:
+            raise RuntimeError("this unit of work has ended; a stream needs one of its own")
         if self.tenant_id is None:
             _refuse_tenant_tables(statement)
         try:

@@ -61,7 +61,8 @@ class HttpPlugin(InitPlugin):
 
 def wrap_application(app: Litestar) -> None:
     # Litestar offers no layer around its router: middlewares do not run for a path that does not exist.
-    app.asgi_handler = OutermostLayer(app.asgi_handler)
+    if not isinstance(app.asgi_handler, OutermostLayer):
+        app.asgi_handler = OutermostLayer(app.asgi_handler)
 
 
 class OutermostLayer:
@@ -88,7 +89,7 @@ class OutermostLayer:
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
             elif message["type"] == "http.response.body":
-                size += len(message["body"])
+                size += len(message.get("body", b""))
             await send(message)
 
         try:

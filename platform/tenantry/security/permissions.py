@@ -46,8 +46,11 @@ def mirror_permissions(connection: Connection, permissions: Iterable[Permission]
     """Make the rows of the built-in roles equal to the declarations."""
     rows = [{"role": role.name, "permission": p.name} for p in permissions for role in p.roles()]
     connection.execute(
-        text("DELETE FROM role_permissions WHERE NOT (role || ' ' || permission) = ANY(:kept)"),
-        {"kept": [f"{row['role']} {row['permission']}" for row in rows]},
+        text(
+            "DELETE FROM role_permissions"
+            " WHERE role = ANY(:built_in) AND NOT (role || ' ' || permission) = ANY(:declared)"
+        ),
+        {"built_in": [role.name for role in Role], "declared": [f"{r['role']} {r['permission']}" for r in rows]},
     )
     if rows:
         connection.execute(

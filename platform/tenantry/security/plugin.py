@@ -1,15 +1,11 @@
-"""Loads tokens and passwords into the application, and puts the gate before every route."""
+"""Loads tokens and passwords into the application."""
 
-from litestar import Request
 from litestar.config.app import AppConfig
-from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.plugins import InitPlugin
 
 from tenantry.config import Settings
-from tenantry.http.policy import gate
 from tenantry.security.passwords import PasswordService
-from tenantry.security.principal import Principal
 from tenantry.security.tokens import TokenService
 
 __all__ = ("SecurityPlugin",)
@@ -21,10 +17,8 @@ class SecurityPlugin(InitPlugin):
         self.passwords = PasswordService(settings.password_hash_threads)
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
-        app_config.middleware.append(gate(self.tokens))
         app_config.dependencies["tokens"] = Provide(self._provide_tokens, sync_to_thread=False)
         app_config.dependencies["passwords"] = Provide(self._provide_passwords, sync_to_thread=False)
-        app_config.dependencies["principal"] = Provide(principal_of, sync_to_thread=False)
         app_config.on_shutdown.append(self.passwords.close)
         return app_config
 
@@ -33,8 +27,3 @@ class SecurityPlugin(InitPlugin):
 
     def _provide_passwords(self) -> PasswordService:
         return self.passwords
-
-
-def principal_of(request: Request[Principal, object, State]) -> Principal:
-    """Who makes the request; only for routes that are not public."""
-    return request.user
