@@ -14,7 +14,7 @@ Email = Annotated[
     ),
 ]
 NewPassword = Annotated[str, Meta(min_length=8, max_length=128, examples=["correct horse battery staple"])]
-GivenPassword = Annotated[str, Meta(max_length=1024)]
+GivenPassword = Annotated[str, Meta(max_length=1024, examples=["correct horse battery staple"])]
 Secret = Annotated[str, Meta(min_length=1, max_length=512)]
 
 

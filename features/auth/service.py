@@ -74,7 +74,7 @@ class AccountService:
         _log.info("account.created", user=str(user.id))
 
     def _confirmation(self, email: str, token: str) -> Mail:
-        link = f"{self.settings.public_url.rstrip('/')}/api/v1/auth/email/verify?token={token}"
+        link = f"{self.settings.base_url}/api/v1/auth/email/verify?token={token}"
         if not self.settings.is_production:
             _log.info("mail.link", link=link)
         return confirm_address(email, link)

@@ -1,17 +1,19 @@
 from litestar import Controller, Response, get
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 
 from features.health.dtos import Health
 from tenantry.http.policy import public
 from tenantry.readiness import Readiness
 
 PROBES = "probes carry no credential"
+FAILING = {503: ResponseSpec(Health, description="A check fails", generate_examples=False)}
 
 
 class HealthController(Controller):
     path = "/health"
 
-    @get(opt=public(PROBES), summary="All checks")
+    @get(opt=public(PROBES), summary="All checks", responses=FAILING)
     async def health(self, readiness: NamedDependency[Readiness]) -> Response[Health]:
         """The same as readiness."""
         return await _checked(readiness)
@@ -21,7 +23,7 @@ class HealthController(Controller):
         """Touches no dependency: a database that is down is no reason to restart this process."""
         return Health("ok", [])
 
-    @get("/ready", opt=public(PROBES), summary="The process may take traffic")
+    @get("/ready", opt=public(PROBES), summary="The process may take traffic", responses=FAILING)
     async def ready(self, readiness: NamedDependency[Readiness]) -> Response[Health]:
         """503, and which check failed, while the database or another dependency does not serve."""
         return await _checked(readiness)

@@ -1,1 +1,1 @@
-"""Projects of a tenant: the exemplar that other slices copy. For every member; see permissions.py."""
+"""Projects of the active tenant. Members work on them, viewers see them. The slice that others copy."""

@@ -3,16 +3,17 @@
 from litestar import Litestar
 
 from tenantry.cache import CachePlugin
-from tenantry.config import Settings, SettingsPlugin, load_settings
+from tenantry.config import Settings, load_settings
 from tenantry.db.plugin import DatabasePlugin
 from tenantry.feature import discover
 from tenantry.http.deny_by_default import DenyByDefault
 from tenantry.http.gate import GatePlugin
 from tenantry.http.headers import HttpPlugin
 from tenantry.http.openapi import OpenApiPlugin
+from tenantry.inject import InjectPlugin
 from tenantry.mail import MailPlugin
 from tenantry.observability.logging import LoggingPlugin
-from tenantry.readiness import Readiness, ReadinessPlugin
+from tenantry.readiness import Readiness
 from tenantry.security.plugin import SecurityPlugin
 
 __all__ = ("create_app",)
@@ -24,7 +25,7 @@ def create_app(settings: Settings | None = None, *, features: str = "features") 
     readiness, security = Readiness(), SecurityPlugin(settings)
     return Litestar(
         plugins=[
-            SettingsPlugin(settings),
+            InjectPlugin(settings=settings, readiness=readiness),
             LoggingPlugin(settings),
             HttpPlugin(settings),
             DatabasePlugin(settings, readiness),
@@ -33,7 +34,6 @@ def create_app(settings: Settings | None = None, *, features: str = "features") 
             security,
             GatePlugin(security.tokens, readiness),
             OpenApiPlugin(),
-            ReadinessPlugin(readiness),
             *discover(features),
             DenyByDefault(),
         ],

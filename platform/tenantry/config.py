@@ -12,16 +12,12 @@ from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 from dotenv import dotenv_values
-from litestar.config.app import AppConfig
-from litestar.di import Provide
-from litestar.plugins import InitPlugin
 
 __all__ = (
     "ConfigurationError",
     "LoadedSettings",
     "Origin",
     "Settings",
-    "SettingsPlugin",
     "load_settings",
     "masked",
     "variable",
@@ -50,10 +46,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     workers: Annotated[int, msgspec.Meta(ge=1, le=256), about("Worker processes")] = 1
     home: Annotated[str, about("Folder in which development keeps its database, mail and keys")] = ".tenantry"
     public_url: Annotated[
-        str,
-        msgspec.Meta(pattern=r"^https?://[^/?#]+(/[^?#]*)?$"),
-        about("Address that people and mails use for this service"),
-    ] = "http://127.0.0.1:8000"
+        Annotated[str, msgspec.Meta(pattern=r"^https?://[^/?#]+(/[^?#]*)?$")] | None,
+        about("Address that people and mails use for this service; development uses the port", example="https://…"),
+    ] = None
     database_url: Annotated[
         str | None,
         about(
@@ -111,6 +106,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     )
 
     @property
+    def base_url(self) -> str:
+        return (self.public_url or f"http://127.0.0.1:{self.port}").rstrip("/")
+
+    @property
     def home_path(self) -> Path:
         return Path(self.home).absolute()
 
@@ -127,20 +126,6 @@ class LoadedSettings(msgspec.Struct, frozen=True):
     settings: Settings
     origins: dict[str, Origin]
     """By field name, where its value came from."""
-
-
-class SettingsPlugin(InitPlugin):
-    """Provides `settings`."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-
-    def on_app_init(self, app_config: AppConfig) -> AppConfig:
-        app_config.dependencies["settings"] = Provide(self._provide, sync_to_thread=False)
-        return app_config
-
-    def _provide(self) -> Settings:
-        return self.settings
 
 
 def variable(field: str) -> str:
@@ -204,6 +189,8 @@ def _find(name: str, environ: Mapping[str, str], file_values: Mapping[str, str])
                 return Path(path).read_text(encoding="utf-8").strip(), through_file
             except OSError as error:
                 raise ConfigurationError(f"{name}_FILE: cannot read {path!r}: {error.strerror}") from error
+            except UnicodeDecodeError:
+                raise ConfigurationError(f"{name}_FILE: {path!r} is not a text in UTF-8") from None
     return None
 
 
@@ -241,6 +228,6 @@ def _production_faults(settings: Settings) -> list[str]:
         for field, why in required.items()
         if getattr(settings, field) is None
     ]
-    if not settings.public_url.startswith("https://"):
+    if not settings.base_url.startswith("https://"):
         faults.append(f"{variable('public_url')}: must start with https:// in production")
     return faults

@@ -1,18 +1,18 @@
 """A vertical slice, and how the application finds all of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
-from inspect import Parameter, Signature
 from pkgutil import iter_modules
 from types import ModuleType
-from typing import Any, get_type_hints
+from typing import Any
 
 from litestar import Controller, Router
 from litestar.config.app import AppConfig
-from litestar.di import NamedDependency, Provide
+from litestar.di import Provide
 from litestar.plugins import InitPlugin
 
 from tenantry.http.page import page_request
+from tenantry.inject import provider
 
 __all__ = ("API_PREFIX", "Feature", "discover", "slice_modules")
 
@@ -52,24 +52,6 @@ class Feature(InitPlugin):
             )
         )
         return app_config
-
-
-def provider(made_by: type[Any]) -> Callable[..., Any]:
-    """A function that makes one, so that repositories and services need not know of Litestar's injection."""
-    hints = {name: hint for name, hint in get_type_hints(made_by.__init__).items() if name != "return"}
-
-    def provide(**dependencies: Any) -> Any:
-        return made_by(**dependencies)
-
-    annotations: dict[str, Any] = {}
-    for name, hint in hints.items():
-        annotations[name] = NamedDependency[hint]  # type: ignore[valid-type, misc]  # made at run time
-    provide.__annotations__ = {**annotations, "return": made_by}
-    provide.__signature__ = Signature(  # type: ignore[attr-defined]  # functions take it, their type does not know
-        [Parameter(name, Parameter.KEYWORD_ONLY, annotation=hint) for name, hint in annotations.items()],
-        return_annotation=made_by,
-    )
-    return provide
 
 
 def discover(package: str) -> list[Feature]:

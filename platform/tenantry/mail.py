@@ -12,13 +12,13 @@ import aiosmtplib
 import msgspec
 import structlog
 from litestar.config.app import AppConfig
-from litestar.di import Provide
 from litestar.plugins import InitPlugin
 
 from tenantry.clock import now
 from tenantry.config import ConfigurationError, Settings, variable
 from tenantry.errors import Unavailable
 from tenantry.ids import new_id
+from tenantry.inject import provided
 
 __all__ = ("Mail", "MailPlugin", "Mailer")
 
@@ -101,8 +101,5 @@ class MailPlugin(InitPlugin):
         )
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
-        app_config.dependencies["mailer"] = Provide(self._provide, sync_to_thread=False)
+        app_config.dependencies["mailer"] = provided(self.mailer)
         return app_config
-
-    def _provide(self) -> Mailer:
-        return self.mailer

@@ -6,11 +6,8 @@ from time import perf_counter
 
 import msgspec
 import structlog
-from litestar.config.app import AppConfig
-from litestar.di import Provide
-from litestar.plugins import InitPlugin
 
-__all__ = ("CheckResult", "NotReady", "Readiness", "ReadinessPlugin")
+__all__ = ("CheckResult", "NotReady", "Readiness")
 
 _log = structlog.get_logger("tenantry.readiness")
 TIME_LIMIT_SECONDS = 2.0
@@ -54,17 +51,3 @@ class Readiness:
             _log.warning("readiness.check_failed", check=name, error=repr(error))
             ok, detail = False, f"failed: {type(error).__name__}"
         return CheckResult(name, ok, critical, detail, round((perf_counter() - started) * 1000, 1))
-
-
-class ReadinessPlugin(InitPlugin):
-    """Provides `readiness`."""
-
-    def __init__(self, readiness: Readiness) -> None:
-        self.readiness = readiness
-
-    def on_app_init(self, app_config: AppConfig) -> AppConfig:
-        app_config.dependencies["readiness"] = Provide(self._provide, sync_to_thread=False)
-        return app_config
-
-    def _provide(self) -> Readiness:
-        return self.readiness

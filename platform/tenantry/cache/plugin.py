@@ -1,12 +1,12 @@
 """Gives handlers their `cache`."""
 
 from litestar.config.app import AppConfig
-from litestar.di import Provide
 from litestar.plugins import InitPlugin
 
 from tenantry.cache.local import LocalCache
 from tenantry.cache.store import Cache
 from tenantry.config import Settings
+from tenantry.inject import provided
 from tenantry.readiness import Readiness
 
 __all__ = ("CachePlugin",)
@@ -27,10 +27,7 @@ class CachePlugin(InitPlugin):
             readiness.add("redis", redis.check, critical=False)
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
-        app_config.dependencies["cache"] = Provide(self._provided, sync_to_thread=False)
+        app_config.dependencies["cache"] = provided(self.cache)
         app_config.signature_namespace["Cache"] = Cache
         app_config.on_shutdown.append(self.cache.close)
         return app_config
-
-    def _provided(self) -> Cache:
-        return self.cache

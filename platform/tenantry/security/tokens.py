@@ -46,7 +46,7 @@ class TokenService:
             key = _parse(settings.token_private_key.encode())
         else:
             key = _parse(_development_key(settings.home_path / "keys" / "token.pem"))
-        return cls(key, issuer=settings.public_url, lifetime=timedelta(seconds=settings.access_token_seconds))
+        return cls(key, issuer=settings.base_url, lifetime=timedelta(seconds=settings.access_token_seconds))
 
     def issue(self, principal: Principal) -> str:
         issued = now()
