@@ -1,115 +1,99 @@
-"""The OpenAPI document, derived from routes and policies, and Swagger UI without a CDN or an inline script."""
+"""The OpenAPI document, derived from routes, policies and docstrings."""
 
+import sys
+from dataclasses import dataclass, field
 from importlib.metadata import version
-from importlib.util import find_spec
-from pathlib import Path
+from inspect import getdoc
 from typing import Any
 
-from litestar import Request, Response, Router, get
 from litestar.config.app import AppConfig
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
-from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin, YamlRenderPlugin
-from litestar.openapi.spec import Components, OAuthFlow, OAuthFlows, SecurityScheme
-from litestar.params import FromPath
+from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
+from litestar.openapi.spec import Components, OAuthFlow, OAuthFlows, OpenAPI, SecurityScheme, Tag
 from litestar.plugins import InitPlugin
 from litestar.plugins.base import ReceiveRoutePlugin
 from litestar.routes import BaseRoute, HTTPRoute
 
-from tenantry.errors import NotFound
 from tenantry.http.deny_by_default import is_generated
-from tenantry.http.policy import Allow, Public, policy_of, public
-from tenantry.http.problems import Problem
+from tenantry.http.docs_page import SwaggerUi, docs_router
+from tenantry.http.operations import document, operation_id
+from tenantry.http.schemas import StructSchemas
 
 __all__ = ("OpenApiPlugin",)
 
-PATH = "/docs"
-TOKEN_URL = "/api/v1/auth/token"  # noqa: S105 -- an address, no password
-OUR_ASSETS = Path(__file__).parent / "assets"
-MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".png": "image/png"}
-PROBLEMS = {400: "Not understood", 401: "Not signed in", 403: "Not allowed", 404: "Not found", 422: "Not acceptable"}
+DESCRIPTION = "Sign up, create a tenant, work in it. Press **Authorize** to log in with e-mail and password."
+SECURITY_SCHEMES = {
+    "Password": SecurityScheme(
+        type="oauth2",
+        description="The username is your e-mail address.",
+        flows=OAuthFlows(password=OAuthFlow(token_url="/api/v1/auth/token", scopes={})),  # noqa: S106 -- an address
+    ),
+    "Bearer": SecurityScheme(
+        type="http", scheme="bearer", bearer_format="JWT", description="An access token that you have already."
+    ),
+}
 
 
-class OpenApiPlugin(InitPlugin, ReceiveRoutePlugin):
-    def on_app_init(self, app_config: AppConfig) -> AppConfig:
-        app_config.openapi_config = OpenAPIConfig(
+class OpenApiPlugin(InitPlugin, ReceiveRoutePlugin, StructSchemas):
+    def __init__(self) -> None:
+        self.config = DocumentConfig(
             title="Tenantry",
             version=version("tenantry"),
-            description="Sign up, create a tenant, work in it. Press **Authorize** to log in with e-mail and password.",
+            description=DESCRIPTION,
             use_handler_docstrings=True,
-            components=Components(
-                security_schemes={
-                    "Password": SecurityScheme(
-                        type="oauth2",
-                        description="Log in with e-mail (as username) and password.",
-                        flows=OAuthFlows(password=OAuthFlow(token_url=TOKEN_URL, scopes={})),
-                    ),
-                    "Bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT"),
-                }
-            ),
-            openapi_router=DocumentationRouter(PATH, route_handlers=[asset], include_in_schema=False),
+            components=Components(security_schemes=dict(SECURITY_SCHEMES)),
+            servers=[],
+            openapi_router=docs_router("/docs"),
+            operation_id_creator=operation_id,
             render_plugins=[SwaggerUi(path="/"), JsonRenderPlugin(), YamlRenderPlugin()],
         )
+
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        app_config.openapi_config = self.config
         return app_config
 
     def receive_route(self, route: BaseRoute) -> None:
         """Write into each operation what its policy asks for and which problems it can answer."""
         if isinstance(route, HTTPRoute):
             for handler in route.route_handlers:
-                if not is_generated(handler):
-                    document_policy(route, handler)
+                if not is_generated(handler) and handler.resolve_include_in_schema():
+                    document(route, handler)
+                    self.config.place(route, handler)
 
 
-class DocumentationRouter(Router):
-    """Without Litestar's catch-all, which answers an unknown path in HTML."""
+@dataclass
+class DocumentConfig(OpenAPIConfig):
+    places: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """By path, the file and line of its first handler."""
+    slices: dict[tuple[bool, str], Tag] = field(default_factory=dict)
+    """Those of the API come first."""
 
-    def register(self, value: Any) -> list[BaseRoute]:
-        if getattr(getattr(value, "fn", None), "__name__", "") == "handle_schema_path_not_found":
-            return []
-        return super().register(value)
-
-
-class SwaggerUi(OpenAPIRenderPlugin):
-    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        return (OUR_ASSETS / "index.html").read_bytes()
-
-
-@get("/assets/{name:str}", opt=public("Swagger UI's own files"), sync_to_thread=False)
-def asset(name: FromPath[str]) -> Response[bytes]:
-    """A file of the Swagger UI."""
-    for folder in (OUR_ASSETS, swagger_ui_folder()):
-        path = folder / name
-        if path.suffix in MEDIA_TYPES and path.parent == folder and path.is_file():
-            return Response(
-                path.read_bytes(),
-                media_type=MEDIA_TYPES[path.suffix],
-                headers={"Cache-Control": "public, max-age=86400"},
+    def place(self, route: HTTPRoute, handler: HTTPRouteHandler) -> None:
+        code = handler.fn.__code__
+        here = (code.co_filename, code.co_firstlineno)
+        self.places[route.path_format] = min(self.places.get(route.path_format, here), here)
+        package = sys.modules.get(handler.fn.__module__.rpartition(".")[0])
+        for name in handler.resolve_tags():
+            self.slices[not route.path.startswith("/api/"), name] = Tag(
+                name, description=getdoc(package) if package else None
             )
-    raise NotFound
+
+    def to_openapi_schema(self) -> OpenAPI:
+        self.tags = [tag for _, tag in sorted(self.slices.items(), key=lambda item: item[0])]
+        return Document(**vars(super().to_openapi_schema()), places=self.places)
 
 
-def swagger_ui_folder() -> Path:
-    """The built files of Swagger UI; the wheel that carries them is a Flask extension, which is never imported."""
-    spec = find_spec("flask_swagger_ui")
-    assert spec is not None and spec.submodule_search_locations
-    return Path(next(iter(spec.submodule_search_locations))) / "dist"
+@dataclass
+class Document(OpenAPI):
+    """Its paths stand as in the code, which tells a story; Litestar sorts them by the names of handlers."""
 
+    places: dict[str, tuple[str, int]] = field(default_factory=dict)
 
-def document_policy(route: HTTPRoute, handler: HTTPRouteHandler) -> None:
-    policy = policy_of(handler)
-    statuses = {400, 422} if "data" in handler.parsed_fn_signature.parameters else {400}
-    if not isinstance(policy, Public):
-        statuses |= {401, 403}
-        handler.security = [{"Password": []}, {"Bearer": []}]
-    if route.path_parameters:
-        statuses.add(404)
-    if isinstance(policy, Allow):
-        handler.description = f"{handler.fn.__doc__ or ''}\n\nPermission: `{policy.permission.name}`".strip()
-    problems = {
-        status: ResponseSpec(
-            Problem, description=PROBLEMS[status], media_type="application/problem+json", generate_examples=False
-        )
-        for status in sorted(statuses)
-    }
-    handler.responses = {**problems, **(handler.responses or {})}
+    @property
+    def _exclude_fields(self) -> set[str]:
+        return {"places"}
+
+    def to_schema(self) -> dict[str, Any]:
+        self.paths = dict(sorted((self.paths or {}).items(), key=lambda item: self.places[item[0]]))
+        return super().to_schema()

@@ -19,6 +19,7 @@ from tenantry.testing import event_loop
 from tenantry.testing.api import Api
 from tenantry.testing.databases import DatabaseUrls, TestDatabases, run_name
 from tenantry.testing.mailbox import Mailbox
+from tenantry.testing.service import LiveService, running_service
 from tenantry.testing.world import PASSWORD, TenantHandle, World
 
 RUN, HOME = "PYTEST_TENANTRY_RUN", "PYTEST_TENANTRY_HOME"
@@ -115,3 +116,10 @@ async def acme(world: World) -> TenantHandle:
 @pytest.fixture
 async def globex(world: World) -> TenantHandle:
     return await world.tenant("globex")
+
+
+@pytest.fixture(scope="session")
+def live_service(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveService]:
+    """A process that serves this worker's database; for other settings use `running_service`."""
+    with running_service(settings, tmp_path_factory.mktemp("service")) as service:
+        yield service

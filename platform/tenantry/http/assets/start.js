@@ -1,3 +1,10 @@
+// The dialog begins in the field for the e-mail address, not in the one for a token below it.
+const NoAutoFocus = () => ({
+  wrapComponents: {
+    Input: (Original, system) => (props) => system.React.createElement(Original, { ...props, autoFocus: false }),
+  },
+});
+
 window.addEventListener("load", () => {
   window.ui = SwaggerUIBundle({
     url: "/docs/openapi.json",
@@ -7,5 +14,6 @@ window.addEventListener("load", () => {
     persistAuthorization: false,
     validatorUrl: null,
     presets: [SwaggerUIBundle.presets.apis],
+    plugins: [NoAutoFocus],
   });
 });

@@ -1,0 +1,75 @@
+"""What the OpenAPI document says of one route: its name, who may use it, and which problems it answers."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from inspect import cleandoc
+from typing import Any
+
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import OpenAPIResponse, Operation, Parameter
+from litestar.routes import HTTPRoute
+
+from tenantry.errors import AppError, BadRequest, Forbidden, NotFound, Unauthenticated, Unprocessable
+from tenantry.http.policy import Allow, Public, policy_of
+from tenantry.http.problems import MEDIA_TYPE, Problem, problem_of
+from tenantry.http.schemas import plain
+
+__all__ = ("document", "operation_id")
+
+REQUEST_ID = "01981f2e-5c1b-7d4e-9a53-0c6f2f0b7a11"
+PROBLEMS: dict[str, AppError] = {
+    "400": BadRequest(),
+    "401": Unauthenticated(),
+    "403": Forbidden(),
+    "404": NotFound(),
+    "422": Unprocessable(errors=[{"detail": "Missing.", "pointer": "/name"}]),
+    "default": AppError(),
+}
+
+
+@dataclass
+class ApiOperation(Operation):
+    def __post_init__(self) -> None:
+        parameters = [each for each in self.parameters or () if isinstance(each, Parameter)]
+        responses = self.responses or {}
+        if not self.request_body and all(each.param_in == "path" for each in parameters):
+            responses.pop("400", None)
+        for parameter in parameters:
+            if parameter.schema:
+                parameter.schema = plain(parameter.schema, null=False)
+        for status, response in responses.items():
+            if status in PROBLEMS and isinstance(response, OpenAPIResponse) and MEDIA_TYPE in (response.content or {}):
+                response.content[MEDIA_TYPE].example = example_of(PROBLEMS[status])  # type: ignore[index]  # see above
+
+
+def document(route: HTTPRoute, handler: HTTPRouteHandler) -> None:
+    policy = policy_of(handler)
+    statuses = {"400", "422", "default"} if "data" in handler.parsed_fn_signature.parameters else {"400", "default"}
+    if not isinstance(policy, Public):
+        statuses |= {"401", "403"}
+        handler.security = [{"Password": []}, {"Bearer": []}]
+    if route.path_parameters:
+        statuses.add("404")
+    if isinstance(policy, Allow):
+        handler.description = f"{cleandoc(handler.fn.__doc__ or '')}\n\nPermission: `{policy.permission.name}`".strip()
+    problems = {
+        status: ResponseSpec(Problem, False, error.title if status != "default" else "Any other problem", MEDIA_TYPE)
+        for status, error in PROBLEMS.items()
+        if status in statuses
+    }
+    declared = {str(status): response for status, response in (handler.responses or {}).items()}
+    handler.responses = {**problems, **declared}  # type: ignore[dict-item]  # "default" is no number
+    handler.response_description = handler.response_description or HTTPStatus(handler.status_code).phrase
+    handler.operation_class = ApiOperation
+
+
+def operation_id(handler: HTTPRouteHandler, *_: Any) -> str:
+    """`projects.create`: the path of the controller and the name of the handler, unique where both are."""
+    path = handler.owner.path if handler.owner else ""
+    words = [word for word in path.split("/") if word and not word.startswith("{")]
+    return ".".join([*words, handler.handler_name])
+
+
+def example_of(error: AppError) -> dict[str, Any]:
+    return problem_of(error)[0] | {"instance": f"urn:tenantry:request:{REQUEST_ID}", "request_id": REQUEST_ID}
