@@ -1,0 +1,152 @@
+# `just` alone lists the recipes. All but `clean` create and update `.venv` themselves.
+
+set positional-arguments
+
+tenantry := '.venv/bin/tenantry'
+
+[private]
+default:
+    @"{{ just_executable() }}" --justfile "{{ justfile() }}" --list --unsorted
+
+# Serve on http://127.0.0.1:8000, with a database of its own where none is configured
+[group('run')]
+[no-exit-message]
+serve: setup
+    @exec {{ tenantry }} run
+
+# Fill the database with believable data; `--scale 0.1` for less
+[group('run')]
+[no-exit-message]
+seed *options: setup
+    @exec {{ tenantry }} seed "$@"
+
+# Open psql on the database
+[group('run')]
+[no-exit-message]
+psql *arguments: setup
+    @exec {{ tenantry }} psql "$@"
+
+# Run all tests, or those of the paths given; options of pytest pass through
+[group('verify')]
+[no-exit-message]
+test *paths: setup
+    @exec .venv/bin/pytest "$@"
+
+# Lint, formatting, types and contracts; changes nothing
+[group('verify')]
+[no-exit-message]
+check: setup
+    .venv/bin/ruff check
+    .venv/bin/ruff format --check
+    .venv/bin/mypy
+    .venv/bin/pytest -q -n 0 tests/architecture
+
+# Repair what lint and formatting can repair
+[group('verify')]
+fix: setup
+    .venv/bin/ruff check --fix
+    .venv/bin/ruff format
+
+# Everything that CI runs
+[group('verify')]
+[no-exit-message]
+ci:
+    @exec .ci/run
+
+# Add a slice with five working routes, `just feature invoices`; then `just migration invoices_create`
+[group('grow')]
+[no-exit-message]
+feature name *options: setup
+    @{{ tenantry }} feature "$@"
+    @.venv/bin/ruff format --quiet "features/$1"
+
+# Write the migration that brings the database to the models, `just migration projects_add_owner`
+[group('grow')]
+[no-exit-message]
+migration name: setup
+    @{{ tenantry }} database upgrade --no-prompt
+    @{{ tenantry }} database make-migrations --message "$1" --no-prompt
+    @.venv/bin/ruff format --quiet migrations/versions
+    @.venv/bin/ruff check --quiet --fix migrations/versions
+
+# Bring the database to the last migration
+[group('grow')]
+[no-exit-message]
+migrate: setup
+    @exec {{ tenantry }} database upgrade --no-prompt
+
+# Write openapi.json
+[group('grow')]
+[no-exit-message]
+openapi: setup
+    @exec {{ tenantry }} openapi
+
+# Write .env.example from the settings
+[group('upkeep')]
+env-example: setup
+    @{{ tenantry }} config --example > .venv/env.example
+    @mv .venv/env.example .env.example
+
+# Lock the dependencies anew; `--upgrade` for newer ones
+[group('upkeep')]
+lock *options: setup
+    .venv/bin/uv pip compile {{ compile }} -o requirements.lock "$@"
+    .venv/bin/uv pip compile {{ compile }} --extra dev --extra embedded -o requirements-dev.lock "$@"
+
+compile := 'pyproject.toml --quiet --system-certs --universal --generate-hashes --python-version 3.11 --no-header'
+
+# Remove caches and build output; data in .tenantry and the tools in .venv stay
+[group('upkeep')]
+clean:
+    rm -rf build dist htmlcov .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+    find features platform tests migrations -type d -name __pycache__ -prune -exec rm -rf {} +
+
+# Create .venv from the lock, or update it when that changed; other recipes do it by themselves
+[group('upkeep')]
+[no-exit-message]
+setup:
+    #!/bin/sh
+    set -eu
+    wanted={{ sha256_file('requirements-dev.lock') }}{{ sha256_file('pyproject.toml') }}{{ quote(justfile_directory()) }}
+    if [ -x .venv/bin/python ] && [ "$(cat .venv/installed 2>/dev/null)" = "$wanted" ]; then exit; fi
+
+    rm -f .venv/installed
+
+    python=
+    for candidate in python3.11 python3 python3.12 python3.13 python3.14; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            python=$candidate
+            break
+        fi
+    done
+    if [ -z "$python" ]; then
+        echo "Tenantry needs Python 3.11 or newer: put it on the PATH (found: $(python3 -V 2>&1))." >&2
+        exit 1
+    fi
+
+    uv=.venv/bin/uv
+    if ! "$uv" --version >/dev/null 2>&1; then
+        uv=.venv/uv/bin/uv
+        mkdir -p .venv
+        awk '/^[^ #]/ { wanted = /^uv==/ } wanted' requirements-dev.lock > .venv/uv.lock
+        echo "Fetching uv, which installs the rest …"
+        for pip in .venv/bin/python "$python" python3; do
+            if "$pip" -m pip --version >/dev/null 2>&1; then break; fi
+        done
+        if ! "$pip" -m pip install -qq --no-deps --require-hashes --upgrade --target .venv/uv -r .venv/uv.lock; then
+            echo "pip could not install uv: see above. Debian and Ubuntu have pip in the package python3-pip." >&2
+            exit 1
+        fi
+    fi
+
+    # pip's settings count for uv, too: a company's mirror is written there.
+    index=${PIP_INDEX_URL:-$("$python" -m pip config get global.index-url 2>/dev/null || true)}
+    export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-$index}"
+    if [ -z "$UV_DEFAULT_INDEX" ]; then unset UV_DEFAULT_INDEX; fi
+
+    echo "Installing $(grep -c '^[a-z].*==' requirements-dev.lock) locked packages into .venv with $("$python" -V) …"
+    "$uv" venv --quiet --allow-existing --relocatable --python "$(command -v "$python")" .venv
+    "$uv" pip sync --quiet --system-certs --require-hashes --python .venv/bin/python requirements-dev.lock
+    "$uv" pip install --quiet --no-deps --no-build-isolation --python .venv/bin/python --editable .
+    rm -rf .venv/uv .venv/uv.lock
+    printf '%s' "$wanted" > .venv/installed

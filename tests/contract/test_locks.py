@@ -1,0 +1,48 @@
+"""The lock files hold what `pyproject.toml` asks for; offline, so it cannot depend on what a registry says today."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+RUNTIME, DEVELOPMENT = "requirements.lock", "requirements-dev.lock"
+PIN = re.compile(r"^(?P<name>[\w.-]+)(?:\[.*\])?==(?P<version>\S+)(?P<rest>.*(?:\n    .*)*)", re.MULTILINE)
+
+
+@pytest.fixture
+def root(pytestconfig: pytest.Config) -> Path:
+    return pytestconfig.rootpath
+
+
+def pins(lock: Path) -> dict[str, str]:
+    return {canonicalize_name(match["name"]): match["version"] for match in PIN.finditer(lock.read_text())}
+
+
+@pytest.mark.parametrize(("lock", "extras"), [(RUNTIME, []), (DEVELOPMENT, ["embedded", "dev"])])
+def test_what_the_project_asks_for_is_locked(lock: str, extras: list[str], root: Path) -> None:
+    """Every requirement is met by a pin; after a change `just lock` makes it so."""
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    texts = [*project["dependencies"], *(text for extra in extras for text in project["optional-dependencies"][extra])]
+    asked = [requirement for requirement in map(Requirement, texts) if requirement.name != project["name"]]
+    locked = pins(root / lock)
+
+    unmet = [str(r) for r in asked if not r.specifier.contains(locked.get(canonicalize_name(r.name), "0"))]
+
+    assert [] == unmet
+
+
+def test_production_runs_what_was_tested(root: Path) -> None:
+    """Both locks name the same version of what is in both, and the runtime's is part of the other."""
+    assert pins(root / RUNTIME).items() <= pins(root / DEVELOPMENT).items()
+
+
+@pytest.mark.parametrize("lock", [RUNTIME, DEVELOPMENT])
+def test_every_pin_has_a_hash_and_no_address(lock: str, root: Path) -> None:
+    """What is installed is what was locked, from whatever index the machine uses."""
+    text = (root / lock).read_text()
+
+    assert [] == [match["name"] for match in PIN.finditer(text) if "--hash=sha256:" not in match["rest"]]
+    assert "://" not in text
