@@ -9,10 +9,11 @@ from pathlib import Path
 
 import rich_click as click
 from advanced_alchemy.cli import add_migration_commands
+from alembic.util import CommandError
 from litestar.cli._utils import LitestarEnv, LitestarGroup
 from litestar.cli.commands.core import info_command, routes_command
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from tenantry.config import ConfigurationError, LoadedSettings, Settings, load_settings, masked, variable
 from tenantry.config_example import env_example
@@ -51,7 +52,7 @@ def run(reload: bool) -> None:
     settings = load_settings().settings
     _refuse_taken_port(settings)
     with suppress(KeyboardInterrupt), provisioned(settings, say):
-        say(f"Tenantry will answer on {settings.public_url}/docs – Ctrl-C stops it")
+        say(f"Tenantry will answer on {settings.base_url}/docs – Ctrl-C stops it")
         uvicorn.run(
             APPLICATION,
             factory=True,
@@ -79,7 +80,7 @@ def config(example: bool) -> None:
         click.echo(env_example(), nl=False)
         return
     loaded: LoadedSettings = load_settings()
-    table = Table("variable", "value", "from")
+    table = Table(*(Column(title, overflow="fold") for title in ("variable", "value", "from")))
     for field in Settings.__struct_fields__:
         table.add_row(variable(field), masked(field, getattr(loaded.settings, field)), loaded.origins[field])
     console.print(table)
@@ -199,7 +200,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         tenantry.main(prog_name="tenantry")
-    except (ConfigurationError, EmbeddedPostgresError, UnsafeRole) as error:
+    except (CommandError, ConfigurationError, EmbeddedPostgresError, UnsafeRole) as error:
         Console(stderr=True).print(str(error), style="bold red", highlight=False, markup=False, soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
