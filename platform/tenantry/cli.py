@@ -156,7 +156,8 @@ def feature(name: str, singular: str | None) -> None:
 def database(ctx: click.Context) -> None:
     """Migrations, and the creation of roles and database."""
     settings = load_settings().settings
-    if ctx.invoked_subcommand != "bootstrap":
+    asks_for_help = not {"-h", "--help"}.isdisjoint(sys.argv)
+    if ctx.invoked_subcommand != "bootstrap" and not asks_for_help:
         ctx.with_resource(embedded_server(settings, say))
         ctx.obj = {"configs": [migration_config(migration_url(settings))]}
 

@@ -7,7 +7,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 
 from tenantry.config import ConfigurationError, Settings, variable
-from tenantry.db.roles import MIGRATOR_ROLE, ROLE_QUERY, RUNTIME_ROLE, UnsafeRole, faults_of_role
+from tenantry.db.roles import MIGRATOR_ROLE, ROLE_QUERY, RUNTIME_ROLE, UnsafeRole, refuse_unsafe
 from tenantry.db.session import Database
 
 __all__ = ("DATABASE_NAME", "create_engine", "database_of", "migration_url", "psycopg_url", "runtime_url")
@@ -58,9 +58,11 @@ def create_engine(url: URL, settings: Settings) -> AsyncEngine:
     def _prepare(connection: Any, _: Any) -> None:
         cursor = connection.cursor()
         cursor.execute(ROLE_QUERY)
-        faults = faults_of_role(*cursor.fetchone())
-        if faults:
-            raise UnsafeRole("; ".join(faults))
+        try:
+            refuse_unsafe(cursor.fetchall())
+        except UnsafeRole:
+            connection.close()
+            raise
         cursor.execute(f"SET statement_timeout = {timeout}")
         cursor.close()
         connection.commit()

@@ -1,7 +1,7 @@
 """From nothing to a migrated database: the embedded one by itself, any other with an administrator's address."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psycopg
 from advanced_alchemy.alembic.commands import AlembicCommands
@@ -12,9 +12,9 @@ from sqlalchemy import URL, create_engine
 from tenantry.config import Settings
 from tenantry.db.base import Base
 from tenantry.db.embedded import EmbeddedPostgres
-from tenantry.db.engine import DATABASE_NAME, migration_url
+from tenantry.db.engine import CONNECT_SECONDS, DATABASE_NAME, migration_url, runtime_url
 from tenantry.db.migrations import CURRENT_REVISION, IS_MIGRATED, VERSION_TABLE, head_revision, migrations_folder
-from tenantry.db.roles import create_database, create_roles
+from tenantry.db.roles import ROLE_QUERY, create_database, create_roles, refuse_unsafe
 
 __all__ = ("create_tenantry", "embedded_server", "migration_commands", "migration_config", "provisioned", "upgrade")
 
@@ -38,7 +38,19 @@ def provisioned(settings: Settings, say: Say) -> Iterator[None]:
     with embedded_server(settings, say):
         if settings.uses_embedded_database:
             upgrade(migration_url(settings), say)
+        else:
+            refuse_unsafe_role(runtime_url(settings))
         yield
+
+
+def refuse_unsafe_role(url: URL) -> None:
+    """Before any worker starts, so that the reason is one sentence; every connection is checked again.
+
+    A database that does not answer is no reason to refuse: the service waits for it, not ready.
+    """
+    conninfo = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with suppress(psycopg.OperationalError), psycopg.connect(conninfo, connect_timeout=CONNECT_SECONDS) as connection:
+        refuse_unsafe(connection.execute(ROLE_QUERY).fetchall())
 
 
 def create_tenantry(admin_url: str, database: str, passwords: dict[str, str] | None = None) -> bool:

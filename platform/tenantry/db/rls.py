@@ -47,11 +47,16 @@ class EnableTenantRls(MigrateOperation):
     def reverse(self) -> MigrateOperation:
         return DisableTenantRls(self.table, self.column)
 
+    def to_diff_tuple(self) -> tuple[str, str]:
+        """How `tenantry database check` names what is missing."""
+        return ("enable_tenant_rls", self.table)
+
     def statements(self) -> list[str]:
         owned = f"{self.column} = (SELECT {BOUND_TENANT})"
         return [
             f"ALTER TABLE {self.table} ENABLE ROW LEVEL SECURITY",
             f"ALTER TABLE {self.table} FORCE ROW LEVEL SECURITY",
+            f"DROP POLICY IF EXISTS {POLICY} ON {self.table}",
             f"CREATE POLICY {POLICY} ON {self.table} USING ({owned}) WITH CHECK ({owned})",
             f"GRANT SELECT, INSERT, UPDATE, DELETE ON {self.table} TO {RUNTIME_ROLE}",
         ]

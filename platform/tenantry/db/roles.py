@@ -5,6 +5,7 @@ migrator   logs in for migrations only, and acts as the owner
 app        the service: owns nothing, no superuser, NOBYPASSRLS
 """
 
+from collections.abc import Iterable
 from typing import LiteralString
 
 import psycopg
@@ -19,17 +20,20 @@ __all__ = (
     "create_database",
     "create_roles",
     "faults_of_role",
+    "refuse_unsafe",
 )
 
 OWNER_ROLE = "tenantry_owner"
 MIGRATOR_ROLE = "tenantry_migrator"
 RUNTIME_ROLE = "tenantry_app"
 
+# Who only acts as a harmless role could stop acting, so the role that logged in counts as well.
 ROLE_QUERY: LiteralString = """
     SELECT r.rolname, r.rolsuper, r.rolbypassrls,
            EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                    WHERE c.relkind IN ('r', 'p') AND n.nspname = 'public' AND pg_has_role(r.oid, c.relowner, 'MEMBER'))
-    FROM pg_roles r WHERE r.rolname = current_user
+           OR EXISTS (SELECT FROM pg_roles o WHERE o.rolname = 'tenantry_owner' AND pg_has_role(r.oid, o.oid, 'MEMBER'))
+    FROM pg_roles r WHERE r.rolname IN (session_user, current_user)
 """
 
 
@@ -41,12 +45,18 @@ def faults_of_role(name: str, superuser: bool, bypasses: bool, owns_tables: bool
     """What is wrong with a role as the service's own, each with its remedy."""
     faults = []
     if superuser:
-        faults.append(f"{name} is a superuser; fix: ALTER ROLE {name} NOSUPERUSER")
+        faults.append(f"{name} is a superuser; fix: connect as {RUNTIME_ROLE}, or ALTER ROLE {name} NOSUPERUSER")
     if bypasses:
-        faults.append(f"{name} has BYPASSRLS; fix: ALTER ROLE {name} NOBYPASSRLS")
+        faults.append(f"{name} has BYPASSRLS; fix: connect as {RUNTIME_ROLE}, or ALTER ROLE {name} NOBYPASSRLS")
     if owns_tables and not superuser:
         faults.append(f"{name} owns tables or belongs to their owner; fix: connect as {RUNTIME_ROLE}")
     return faults
+
+
+def refuse_unsafe(rows: Iterable[tuple[str, bool, bool, bool]]) -> None:
+    """`rows` is the answer to `ROLE_QUERY`; raises `UnsafeRole` with everything that is wrong."""
+    if faults := [fault for row in rows for fault in faults_of_role(*row)]:
+        raise UnsafeRole("; ".join(faults))
 
 
 def create_roles(connection: "psycopg.Connection[tuple[object, ...]]", passwords: dict[str, str] | None = None) -> None:

@@ -4,15 +4,17 @@ Repositories give it SQLAlchemy statements and never see a connection, so what c
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Executable, Row, bindparam, func, select
+from sqlalchemy import Executable, Row, TextClause, bindparam, func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.orm import Mapper
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.schema import Table
 from sqlalchemy.types import Text, Uuid
@@ -28,6 +30,7 @@ BEGIN_REQUEST = select(
         bindparam("session", type_=Uuid), bindparam("tenant", type_=Uuid), bindparam("permission", type_=Text)
     )
 )
+WORD = re.compile(r"\w+")
 SET_LOCAL = select(func.set_config(bindparam("name"), bindparam("value"), True))
 
 
@@ -113,7 +116,7 @@ class UnitOfWork:
         if self._ended:
             raise RuntimeError("this unit of work has ended; a stream needs one of its own")
         if self.tenant_id is None:
-            _refuse_tenant_tables(statement)
+            _refuse_tenant_tables(statement, user_is_bound=self.user_id is not None)
         try:
             return await self._session.execute(statement, parameters)
         except DBAPIError as error:
@@ -140,16 +143,41 @@ class Database:
             await unit_of_work.close()
 
 
-def _refuse_tenant_tables(statement: Executable) -> None:
-    for element in visitors.iterate(statement):  # type: ignore[arg-type]  # every executable here is a ClauseElement
-        if isinstance(element, Table) and element.name in _tenant_tables():
-            raise TenantNotBound(f"no tenant is bound, and the statement touches {element.name}")
+def _refuse_tenant_tables(statement: Executable, *, user_is_bound: bool) -> None:
+    closed = _tenant_tables() - (_tables_with_own_rows() if user_is_bound else frozenset())
+    for element in _elements(statement, set()):
+        if touched := closed.intersection(_names(element)):
+            raise TenantNotBound(f"no tenant is bound, and the statement touches {', '.join(touched)}")
+
+
+def _names(element: Any) -> list[str]:
+    """Of tables; of SQL as text every word may be one."""
+    if isinstance(element, TextClause):
+        return WORD.findall(element.text)
+    return [element.name] if isinstance(element, Table) else []
+
+
+def _elements(root: Any, seen: set[Any]) -> Iterator[Any]:
+    """All parts of a statement; UPDATE and DELETE name a second table by nothing but its columns."""
+    for element in visitors.iterate(root):
+        yield element
+        table = getattr(element, "table", None)
+        if table is not None and table not in seen:
+            seen.add(table)
+            yield from _elements(table, seen)
 
 
 @cache
 def _tenant_tables() -> frozenset[str]:
-    return frozenset(
-        mapper.local_table.description
-        for mapper in Base.registry.mappers
-        if issubclass(mapper.class_, TenantOwned) and not mapper.class_.readable_across_tenants
-    )
+    return frozenset(mapper.local_table.description for mapper in _tenant_owned())
+
+
+@cache
+def _tables_with_own_rows() -> frozenset[str]:
+    """Those of which people see their own rows without a tenant."""
+    owned = (mapper for mapper in _tenant_owned() if mapper.class_.readable_across_tenants)
+    return frozenset(mapper.local_table.description for mapper in owned)
+
+
+def _tenant_owned() -> list[Mapper[Any]]:
+    return [mapper for mapper in Base.registry.mappers if issubclass(mapper.class_, TenantOwned)]
