@@ -1,0 +1,155 @@
+"""Everyone who may try an operation, and what the policy that it declares lets the database answer."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import text
+
+from tenantry.clock import frozen_at, now
+from tenantry.db.denials import DENIALS
+from tenantry.errors import Unauthenticated
+from tenantry.http.policy import Allow, Policy, Public
+from tenantry.ids import new_id
+from tenantry.security.permissions import Role
+from tenantry.security.principal import Principal
+from tenantry.security.tokens import InvalidToken, TokenService
+from tenantry.testing import TenantHandle, World
+
+__all__ = ("PRINCIPALS", "REFUSALS", "Caller", "Refusal", "Stage", "expected")
+
+REFUSALS = DENIALS.keys() | {Unauthenticated.code, InvalidToken.code}
+"""What only the gate answers, before any code of a slice has run."""
+
+
+class Refusal(NamedTuple):
+    status: int
+    code: str
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A tenant of its own for each attempt that gets through, so that none spoils the next."""
+
+    world: World
+    tenant: TenantHandle
+
+    def claiming(self, **changes: Any) -> str:
+        """A token with the owner's claims but for these."""
+        owner = self.tenant.owner
+        claims = {"user_id": owner.id, "session_id": owner.session_id, "tenant_id": self.tenant.id}
+        return self.world.tokens.issue(Principal(**(claims | changes)))
+
+    async def run(self, statement: str) -> None:
+        values = {"user": self.tenant.owner.id, "session": self.tenant.owner.session_id, "tenant": self.tenant.id}
+        wanted = {name: value for name, value in values.items() if f":{name}" in statement}
+        await self.tenant.run(text(statement).bindparams(**wanted))
+
+
+Header = str | None
+
+
+class Caller(NamedTuple):
+    header: Callable[[Stage], Awaitable[Header]]
+    signed_in: Refusal | None = None
+    """Of routes that ask for a session only."""
+    allowed: Refusal | None = None
+    """Of routes that ask for a permission, whoever has it."""
+    role: Role | None = None
+    """What the caller is in the tenant, where that decides."""
+
+
+def expected(policy: Policy, caller: Caller) -> Refusal | None:
+    """None where the gate lets the caller through."""
+    if isinstance(policy, Public):
+        return None
+    if not isinstance(policy, Allow):
+        return caller.signed_in
+    if caller.role is not None and caller.role < policy.permission.least_role:
+        return Refusal(403, "permission_missing")
+    return caller.allowed
+
+
+def fixed(header: Header) -> Callable[[Stage], Awaitable[Header]]:
+    async def make(_: Stage) -> Header:
+        return header
+
+    return make
+
+
+def holder(role: Role) -> Callable[[Stage], Awaitable[Header]]:
+    async def make(stage: Stage) -> Header:
+        return f"Bearer {stage.tenant.accounts[role].token}"
+
+    return make
+
+
+def claiming(**changes: Callable[[], Any]) -> Callable[[Stage], Awaitable[Header]]:
+    async def make(stage: Stage) -> Header:
+        return f"Bearer {stage.claiming(**{name: change() for name, change in changes.items()})}"
+
+    return make
+
+
+def after(statement: str) -> Callable[[Stage], Awaitable[Header]]:
+    """The owner's token, issued before the statement ran."""
+
+    async def make(stage: Stage) -> Header:
+        await stage.run(statement)
+        return f"Bearer {stage.tenant.owner.token}"
+
+    return make
+
+
+async def expired(stage: Stage) -> Header:
+    with frozen_at(now() - stage.world.tokens.lifetime - timedelta(seconds=1)):
+        return f"Bearer {stage.claiming()}"
+
+
+async def of_another_key(stage: Stage) -> Header:
+    issuer = jwt.decode(stage.claiming(), options={"verify_signature": False})["iss"]
+    tokens = TokenService(Ed25519PrivateKey.generate(), issuer=issuer, lifetime=timedelta(minutes=5))
+    owner = stage.tenant.owner
+    return f"Bearer {tokens.issue(Principal(owner.id, owner.session_id, stage.tenant.id))}"
+
+
+async def unsigned(stage: Stage) -> Header:
+    token = stage.claiming()
+    claims = jwt.decode(token, options={"verify_signature": False})
+    return f"Bearer {jwt.encode(claims, '', 'none', headers={'typ': 'at+jwt'})}"
+
+
+async def of_a_foreign_tenant(stage: Stage) -> Header:
+    return f"Bearer {stage.claiming(tenant_id=(await stage.world.tenant('initech')).id)}"
+
+
+ANONYMOUS, INVALID = Refusal(401, "unauthenticated"), Refusal(401, "invalid_token")
+ENDED, DISABLED = Refusal(401, "session_ended"), Refusal(401, "account_disabled")
+STRANGER = Refusal(403, "not_a_member")
+SUSPEND = "UPDATE tenants SET status = 'suspended' WHERE id = :tenant"
+
+PRINCIPALS = {
+    "anonymous": Caller(fixed(None), ANONYMOUS, ANONYMOUS),
+    "empty credential": Caller(fixed("Bearer "), ANONYMOUS, ANONYMOUS),
+    "password in the header": Caller(fixed("Basic YWRhOnNlY3JldA=="), ANONYMOUS, ANONYMOUS),
+    "garbage token": Caller(fixed("Bearer e30.e30.e30"), INVALID, INVALID),
+    "expired token": Caller(expired, INVALID, INVALID),
+    "token of another key": Caller(of_another_key, INVALID, INVALID),
+    "unsigned token": Caller(unsigned, INVALID, INVALID),
+    "session that never was": Caller(claiming(session_id=new_id), ENDED, ENDED),
+    "ended session": Caller(after("UPDATE sessions SET ended_at = now() WHERE id = :session"), ENDED, ENDED),
+    "expired session": Caller(after("UPDATE sessions SET expires_at = now() WHERE id = :session"), ENDED, ENDED),
+    "disabled user": Caller(after("UPDATE users SET disabled_at = now() WHERE id = :user"), DISABLED, DISABLED),
+    "token without tenant": Caller(claiming(tenant_id=lambda: None), None, Refusal(403, "tenant_required")),
+    "tenant that never was": Caller(claiming(tenant_id=new_id), None, STRANGER),
+    "foreign tenant": Caller(of_a_foreign_tenant, None, STRANGER),
+    "removed member": Caller(after("DELETE FROM memberships WHERE user_id = :user"), None, STRANGER),
+    "suspended tenant": Caller(after(SUSPEND), None, Refusal(403, "tenant_suspended")),
+    "demoted owner": Caller(
+        after("UPDATE memberships SET role = 'viewer' WHERE user_id = :user"), None, None, Role.viewer
+    ),
+    **{role.name: Caller(holder(role), None, None, role) for role in Role},
+}
