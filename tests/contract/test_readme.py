@@ -1,0 +1,31 @@
+"""What the README shows is what happens."""
+
+import re
+import subprocess
+from pathlib import Path
+
+from tenantry.config import Settings
+from tenantry.testing.service import LiveService
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def block_after(heading: str) -> str:
+    match = re.search(rf"^{re.escape(heading)}$.*?^```sh\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)
+    assert match is not None
+    return match[1]
+
+
+def test_five_minutes_with_curl(live_service: LiveService, settings: Settings) -> None:
+    """The tour runs as it stands, from sign-up to log-out, with the two refusals that it announces."""
+    tour = block_after("## Five minutes with curl")
+    script = tour.replace("http://127.0.0.1:8000", live_service.url).replace(
+        ".tenantry/mail", str(settings.home_path / "mail")
+    )
+
+    run = subprocess.run(["bash", "-eo", "pipefail", "-c", script], capture_output=True, text=True, timeout=60)
+
+    codes = re.findall(r'"code":"(\w+)"', run.stdout)
+    assert (0, "") == (run.returncode, run.stderr)
+    assert ["project_archived", "session_ended"] == codes
+    assert '"total":1' in run.stdout
