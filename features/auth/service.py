@@ -21,6 +21,7 @@ from tenantry.cache import Cache, shared_key
 from tenantry.clock import now
 from tenantry.config import Settings
 from tenantry.db.session import Database, UnitOfWork
+from tenantry.errors import Unavailable
 from tenantry.mail import Mail, Mailer
 from tenantry.security.passwords import PasswordService
 from tenantry.security.principal import Principal
@@ -55,13 +56,18 @@ class AccountService:
 
     async def resend(self, email: str) -> None:
         email = normalized(email)
-        if not await self.cache.add(shared_key("verification-mail", email), True, ttl=MAIL_INTERVAL):
+        throttle = shared_key("verification-mail", email)
+        if not await self.cache.add(throttle, True, ttl=MAIL_INTERVAL):
             return
         token = new_secret()
         async with self.database.transaction() as unit_of_work:
             renewed = await SignUpRepository(unit_of_work).renew_only(email, digest(token), LINK_LIFETIME)
         if renewed:
-            await self.mailer.send(self._confirmation(email, token))
+            try:
+                await self.mailer.send(self._confirmation(email, token))
+            except Unavailable:
+                await self.cache.delete(throttle)
+                raise
 
     async def verify(self, token: str) -> None:
         async with self.database.transaction() as unit_of_work:
