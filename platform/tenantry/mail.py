@@ -1,5 +1,6 @@
 """Mail: through SMTP where one is configured, else a file per message under `$TENANTRY_HOME/mail`."""
 
+import asyncio
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -48,9 +49,11 @@ class FileMailer:
         self.folder, self.sender = folder, sender
 
     async def send(self, mail: Mail) -> None:
+        message = compose(mail, self.sender).as_bytes(policy=SMTP)
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self.folder / f"{new_id()}.eml"
-        path.write_bytes(compose(mail, self.sender).as_bytes(policy=SMTP))
+        path.touch(mode=0o600)
+        path.write_bytes(message)
         _log.info("mail.written", file=str(path))
 
 
@@ -75,7 +78,9 @@ class SmtpMailer:
 
     async def send(self, mail: Mail) -> None:
         try:
-            await aiosmtplib.send(compose(mail, self.sender), timeout=TIMEOUT_SECONDS, **self.options)
+            # aiosmtplib's own timeout counts anew for each of the server's replies.
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                await aiosmtplib.send(compose(mail, self.sender), **self.options)
         except (aiosmtplib.SMTPException, OSError) as error:
             _log.warning("mail.failed", error=repr(error))
             raise MailUnavailable(retry_after=30) from error
@@ -88,7 +93,8 @@ def compose(mail: Mail, sender: str) -> EmailMessage:
     message["Subject"] = mail.subject
     message["Date"] = format_datetime(now())
     message["Message-ID"] = make_msgid(domain="tenantry.invalid")
-    message.set_content(mail.text)
+    # Otherwise a long link would be broken into quoted-printable lines that nobody can copy from a file.
+    message.set_content(mail.text, cte="7bit" if mail.text.isascii() else "quoted-printable")
     return message
 
 
