@@ -10,8 +10,9 @@ import structlog
 from litestar import Litestar
 from litestar.config.app import AppConfig
 from litestar.datastructures import MutableScopeHeaders
-from litestar.enums import ScopeType
+from litestar.enums import HttpMethod, ScopeType
 from litestar.plugins import InitPlugin
+from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from tenantry.config import Settings
@@ -52,22 +53,30 @@ class HttpPlugin(InitPlugin):
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         app_config.request_class = ApiRequest
-        app_config.request_max_body_size = self.settings.max_body_bytes
         app_config.exception_handlers = {Exception: handle_exception}
         app_config.logging_config = None
-        app_config.on_startup.append(wrap_application)
+        app_config.on_startup.append(self._wrap)
         return app_config
+
+    def _wrap(self, app: Litestar) -> None:
+        # Litestar 2.25 ignores what a plugin writes of this into the AppConfig.
+        app.request_max_body_size = self.settings.max_body_bytes
+        wrap_application(app)
 
 
 def wrap_application(app: Litestar) -> None:
     # Litestar offers no layer around its router: middlewares do not run for a path that does not exist.
     if not isinstance(app.asgi_handler, OutermostLayer):
-        app.asgi_handler = OutermostLayer(app.asgi_handler)
+        routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
+        allowed = {route.path_format: ", ".join(sorted(route.methods)) for route in routes}
+        app.asgi_handler = OutermostLayer(app.asgi_handler, allowed)
 
 
 class OutermostLayer:
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, allowed: dict[str, str]) -> None:
         self.app = app
+        self.allowed = allowed
+        """By path, the methods it has: Litestar 2.25 answers OPTIONS with those of one handler alone."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -82,12 +91,7 @@ class OutermostLayer:
             nonlocal status, size
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableScopeHeaders.from_message(message)
-                headers["X-Request-ID"] = identifier
-                if headers.get("content-type", "").startswith("text/html"):
-                    headers["Content-Security-Policy"] = PAGE_POLICY
-                for name, value in SECURITY_HEADERS.items():
-                    headers.setdefault(name, value)
+                self._complete(MutableScopeHeaders.from_message(message), scope, status, identifier)
             elif message["type"] == "http.response.body":
                 size += len(message.get("body", b""))
             await send(message)
@@ -109,6 +113,15 @@ class OutermostLayer:
                 bytes=size,
                 client=(scope.get("client") or ("",))[0],
             )
+
+    def _complete(self, headers: MutableScopeHeaders, scope: Scope, status: int, identifier: str) -> None:
+        headers["X-Request-ID"] = identifier
+        if scope.get("method") == HttpMethod.OPTIONS and status < 400:
+            headers["Allow"] = self.allowed[scope["path_template"]]
+        if headers.get("content-type", "").startswith("text/html"):
+            headers["Content-Security-Policy"] = PAGE_POLICY
+        for name, value in SECURITY_HEADERS.items():
+            headers.setdefault(name, value)
 
 
 def request_id_of(scope: Scope) -> str:

@@ -1,5 +1,6 @@
 """Every error of every kind becomes RFC 9457 `application/problem+json` with a stable `code` and the `request_id`."""
 
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -74,7 +75,7 @@ def problem_of(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
         title=title,
         status=int(status),
         detail=detail or f"{title}.",
-        instance=f"urn:uuid:{identifier}",
+        instance=f"urn:tenantry:request:{identifier}",
         code=code,
         request_id=identifier,
         errors=errors,
@@ -85,7 +86,12 @@ def problem_of(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
 
 def handle_exception(_: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
     members, headers = problem_of(error)
-    if members["status"] >= 500 and not isinstance(error, AppError | PoolTimeout):
+    if isinstance(error, AppError | PoolTimeout):
+        if members["status"] >= 500:
+            # Of a failed statement only what the driver says: SQLAlchemy's text has its parameters.
+            cause = getattr(error.__cause__, "orig", error.__cause__)
+            _log.warning("unavailable", code=members["code"], cause=repr(cause) if cause else None)
+    elif members["status"] >= 500:
         _log.error("unhandled_error", exc_info=error)
     return Response(members, status_code=members["status"], media_type=MEDIA_TYPE, headers=headers)
 
@@ -101,7 +107,15 @@ def _invalid_input(error: ValidationException) -> tuple[HTTPStatus, str, str, li
     """A form's fields count as its body, as those of JSON do."""
     found: Any = error.extra or []
     if any(item.get("source") == "body" for item in found):
-        faults = [FieldError(item["message"], pointer=f"/{item.get('key', '')}") for item in found]
+        faults = [FieldError(item["message"], pointer=f"/{_missing(item['message']) or item['key']}") for item in found]
         return HTTPStatus.UNPROCESSABLE_ENTITY, "validation_failed", "Some values are not acceptable", faults
     faults = [FieldError(item["message"], parameter=item.get("key")) for item in found]
+    if not faults:
+        faults = [FieldError("Missing.", parameter=_missing(error.detail))]
     return HTTPStatus.BAD_REQUEST, "invalid_parameter", "A parameter is missing or not valid", faults
+
+
+def _missing(message: str) -> str | None:
+    """What is missing is named in the words of Litestar or msgspec alone."""
+    match = re.search(r"required (?:field|\w+ parameter) [`'](.+?)[`']", message)
+    return match[1] if match else None

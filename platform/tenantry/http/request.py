@@ -59,11 +59,14 @@ def decode_body(body: bytes, type_: Any) -> Any:
         Unprocessable: JSON of another shape; `errors` has a JSON pointer for each fault.
     """
     try:
-        return _decoder(type_).decode(body)
-    except msgspec.ValidationError as error:
-        raise Unprocessable(errors=msgspec.to_builtins(_faults(body, type_, error))) from error
+        try:
+            return _decoder(type_).decode(body)
+        except msgspec.ValidationError as error:
+            # The first fault may stand before what is malformed: this decodes all of it.
+            faults = _faults(msgspec.json.decode(body), type_, error)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise MalformedBody from error
+    raise Unprocessable(errors=msgspec.to_builtins(faults))
 
 
 @lru_cache(maxsize=1024)
@@ -71,25 +74,26 @@ def _decoder(type_: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(type_)
 
 
-def _faults(body: bytes, type_: Any, first: msgspec.ValidationError) -> list[FieldError]:
+def _faults(raw: Any, type_: Any, first: msgspec.ValidationError, below: str = "") -> list[FieldError]:
     """msgspec stops at the first fault; look at each field on its own to find the others."""
-    raw = msgspec.json.decode(body)
     if not isinstance(raw, dict) or not hasattr(type_, "__struct_fields__"):
-        return [_fault(first)]
+        return [_fault(first, below)]
     faults: list[FieldError] = []
     fields = msgspec.structs.fields(type_)
     for field in fields:
+        pointer = f"{below}/{_escaped(field.encode_name)}"
         if field.encode_name not in raw:
             if field.required:
-                faults.append(FieldError("Missing.", f"/{field.encode_name}"))
+                faults.append(FieldError("Missing.", pointer))
             continue
         try:
             msgspec.convert(raw[field.encode_name], field.type)
         except msgspec.ValidationError as error:
-            faults.append(_fault(error, f"/{field.encode_name}"))
-    unknown = sorted(raw.keys() - {field.encode_name for field in fields})
-    faults += [FieldError("There is no such field.", f"/{_escaped(name)}") for name in unknown]
-    return faults or [_fault(first)]
+            faults += _faults(raw[field.encode_name], field.type, error, pointer)
+    if type_.__struct_config__.forbid_unknown_fields:
+        unknown = sorted(raw.keys() - {field.encode_name for field in fields})
+        faults += [FieldError("There is no such field.", f"{below}/{_escaped(name)}") for name in unknown]
+    return faults or [_fault(first, below)]
 
 
 def _fault(error: msgspec.ValidationError, below: str = "") -> FieldError:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import MutableMapping
 from typing import Any
 
+import msgspec
 import structlog
 from litestar.config.app import AppConfig
 from litestar.plugins import InitPlugin
@@ -18,13 +19,22 @@ __all__ = ("LoggingPlugin", "configure_logging", "redact")
 SECRET_KEYS = re.compile(
     r"pass(word|wd|phrase)|secret|token|authorization|cookie|api_?key|private|credential", re.IGNORECASE
 )
+ADDRESS_KEYS = re.compile(r"e_?mail", re.IGNORECASE)
+LOCAL = r"[\w.!#$%&'*+/=?^`{|}~-]"  # a character of an address before its @
+# Those that could begin anywhere in a run of characters begin where the run does, so that a long one is read once.
 PATTERNS = (
-    (re.compile(r"eyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), lambda _: "[token]"),
+    (re.compile(r"(?<![\w-])eyJ[\w-]{8,}+\.[\w-]++\.[\w-]*"), lambda _: "[token]"),
     (re.compile(r"(?i)\bbearer\s+[\w.~+/=-]+"), lambda _: "Bearer [token]"),
     (re.compile(r"-----BEGIN [^-]+-----.*?(-----END [^-]+-----|$)", re.DOTALL), lambda _: "[key]"),
-    (re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"), lambda _: "***"),
-    (re.compile(r"[\w.+%-]+@[\w-]+(\.[\w-]+)+"), lambda match: f"[email {_fingerprint(match[0])}]"),
+    (re.compile(r"\$argon2\w+\$[^\s'\"]+"), lambda _: "[hash]"),
+    # What SQLAlchemy and PostgreSQL tell of the values of a statement that failed.
+    (re.compile(r"\[parameters: .*"), lambda _: "[parameters hidden]"),
+    (re.compile(r"(?<=Failing row contains )\(.*\)", re.DOTALL), lambda _: "(hidden)"),
+    (re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"), lambda _: "[password]"),
+    (re.compile(rf"(?<!{LOCAL}){LOCAL}++@[\w-]+(\.[\w-]+)+"), lambda match: _address(match[0])),
 )
+# What may stand right before an address, in `email=ada@example.com` or 'ada@example.com', and is in few addresses.
+BEFORE_ADDRESS = re.compile(r".*[=/?&'`{|]")
 Event = MutableMapping[str, Any]
 
 
@@ -48,6 +58,7 @@ def configure_logging(settings: Settings) -> None:
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
         redact,
+        *(() if as_json else (escape,)),
     ]
     renderer: Any = (
         structlog.processors.JSONRenderer()
@@ -82,21 +93,38 @@ def redact(_: Any, __: str, event: Event) -> Event:
     """Mask by key, then by pattern, at any depth. E-mail addresses become a fingerprint that can be correlated."""
     for key, value in event.items():
         if not key.startswith("_"):
-            event[key] = "***" if SECRET_KEYS.search(key) and isinstance(value, str) else _clean(value)
+            event[key] = _clean(value, key)
     return event
 
 
-def _clean(value: Any) -> Any:
-    if isinstance(value, str):
-        for pattern, replacement in PATTERNS:
-            value = pattern.sub(replacement, value)
+def escape(_: Any, __: str, event: Event) -> Event:
+    """What a client sent must not move the cursor of a terminal, nor begin a line that looks like ours."""
+    for key, value in event.items():
+        if isinstance(value, str) and not value.isprintable():
+            kept = "\n" if key in ("exception", "stack") else ""
+            event[key] = "".join(c if c.isprintable() or c in kept else ascii(c)[1:-1] for c in value)
+    return event
+
+
+def _clean(value: Any, key: str = "") -> Any:
+    if value is None or isinstance(value, bool | int | float):
         return value
+    if SECRET_KEYS.search(key):
+        return "***"
+    if isinstance(value, msgspec.Struct):
+        value = msgspec.structs.asdict(value)
     if isinstance(value, dict):
-        return {k: "***" if SECRET_KEYS.search(str(k)) else _clean(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
+        return {k: _clean(v, str(k)) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
         return [_clean(item) for item in value]
-    return value
+    text = value if isinstance(value, str) else repr(value) if isinstance(value, BaseException) else str(value)
+    if ADDRESS_KEYS.search(key):
+        return _address(text)
+    for pattern, replacement in PATTERNS:
+        text = pattern.sub(replacement, text)
+    return text
 
 
-def _fingerprint(address: str) -> str:
-    return hashlib.sha256(address.strip().lower().encode()).hexdigest()[:12]
+def _address(text: str) -> str:
+    address = BEFORE_ADDRESS.sub("", text.strip().lower())
+    return f"[email {hashlib.sha256(address.encode()).hexdigest()[:12]}]"
