@@ -189,7 +189,7 @@ async def test_local_cache_is_bounded() -> None:
 
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
 async def test_lost_or_hung_redis_is_a_miss(fault: signal.Signals) -> None:
-    """Many calls all end within a second: get misses, add passes; logs name no key, readiness tells."""
+    """Many calls all end within seconds: get misses, add passes; logs name no key, readiness tells."""
     readiness, key = Readiness(), shared_key(SHARED, "person@example.com")
     with redis_server() as (process, url), capture_logs() as logs:
         cache = CachePlugin(Settings(redis_url=url), readiness).cache
@@ -198,7 +198,7 @@ async def test_lost_or_hung_redis_is_a_miss(fault: signal.Signals) -> None:
         process.send_signal(fault)
         writes = cache.set(key, 2, ttl=MINUTE), cache.delete(key), cache.invalidate(key.namespace)
         calls = cache.add(key, 3, ttl=MINUTE), *writes, *(cache.get(key, int) for _ in range(2 * CONNECTIONS))
-        during = await asyncio.wait_for(asyncio.gather(*calls), 1)
+        during = await asyncio.wait_for(asyncio.gather(*calls), 5)
         ready = (await readiness.results())[0].ok
         process.send_signal(signal.SIGCONT)
         after = await cache.get(key, int)

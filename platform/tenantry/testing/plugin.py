@@ -29,12 +29,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--postgres", metavar="URL", help="administrator of a PostgreSQL to use, not the embedded one")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     # Registered late, so that its fixture replaces anyio's.
     config.pluginmanager.register(event_loop)
     if not hasattr(config, "workerinput"):
         os.environ[RUN] = secrets.token_hex(4)
-        os.environ[HOME] = tempfile.mkdtemp(prefix="tenantry-tests-")
+        os.environ[HOME] = tempfile.mkdtemp(prefix="tenantry-")
+        # Not pytest's folder, which every run closes to other users: an embedded server of root is one.
+        config.option.basetemp = config.option.basetemp or str(Path(os.environ[HOME], "t"))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
