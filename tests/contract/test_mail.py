@@ -64,7 +64,11 @@ class Slow(asyncio.Protocol):
         self.answer_later("354 go on" if data.startswith(b"DATA") else "250 OK")
 
     def answer_later(self, reply: str) -> None:
-        asyncio.get_running_loop().call_later(0.4, self.transport.write, f"{reply}\r\n".encode())
+        asyncio.get_running_loop().call_later(0.4, self.answer, f"{reply}\r\n".encode())
+
+    def answer(self, reply: bytes) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(reply)
 
 
 @asynccontextmanager
