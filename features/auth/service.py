@@ -101,7 +101,7 @@ class SessionService:
         user_id = await self._authenticate(normalized(data.email), data.password)
         tenant_id = await self._choose_tenant(user_id, data.tenant_id)
         sessions = SessionRepository(self.unit_of_work)
-        session_id = await sessions.open(user_id, tenant_id, user_agent[:256], self.lifetime)
+        session_id = await sessions.open(user_id, tenant_id, printable(user_agent)[:256], self.lifetime)
         refresh_token = new_secret()
         await sessions.add_refresh_token(session_id, digest(refresh_token))
         _log.info("session.opened", user=str(user_id), session=str(session_id))
@@ -190,6 +190,10 @@ class SessionService:
 
 def normalized(email: str) -> str:
     return email.strip().lower()
+
+
+def printable(text: str) -> str:
+    return "".join(character for character in text if character.isprintable())
 
 
 def new_secret() -> str:

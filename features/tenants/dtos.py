@@ -8,7 +8,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\S", examples
 Slug = Annotated[
     str,
     Meta(
-        pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$",
+        pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$(?!\n)",
         max_length=63,
         description="Lower-case letters, digits and single hyphens",
         examples=["acme"],

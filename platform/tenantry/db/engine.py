@@ -50,6 +50,8 @@ def create_engine(url: URL, settings: Settings) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS,
         pool_use_lifo=True,
+        # Errors are logged, and parameters are people's data.
+        hide_parameters=True,
         connect_args={"connect_timeout": CONNECT_SECONDS},
     )
     timeout = f"{int(settings.database_timeout_seconds * 1000)}"
