@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 from tenantry.config import Settings
+from tenantry.ids import new_id
 from tenantry.testing.service import LiveService
 
 README = Path(__file__).parents[2] / "README.md"
@@ -19,9 +20,17 @@ def block_after(heading: str) -> str:
 def test_five_minutes_with_curl(live_service: LiveService, settings: Settings) -> None:
     """The tour runs as it stands, from sign-up to log-out, with the two refusals that it announces."""
     tour = block_after("## Five minutes with curl")
-    script = tour.replace("http://127.0.0.1:8000", live_service.url).replace(
-        ".tenantry/mail", str(settings.home_path / "mail")
-    )
+    name = f"ada-{new_id().hex}"
+    here = {
+        "http://127.0.0.1:8000": live_service.url,
+        ".tenantry/mail": str(settings.home_path / "mail"),
+        "ada@": f"{name}@",
+        '"slug": "acme"': f'"slug": "{name}"',
+    }
+    script = tour
+    for there, replacement in here.items():
+        assert there in script
+        script = script.replace(there, replacement)
 
     run = subprocess.run(["bash", "-eo", "pipefail", "-c", script], capture_output=True, text=True, timeout=60)
 
