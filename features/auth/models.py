@@ -84,6 +84,5 @@ class RefreshTokenRow(Base):
     token_hash: Mapped[bytes]
     created_at: Mapped[datetime] = mapped_column(default=now)
     used_at: Mapped[datetime | None] = mapped_column(default=None)
-
-    def was_used_within(self, grace: timedelta) -> bool:
-        return self.used_at is not None and now() - self.used_at <= grace
+    superseded_at: Mapped[datetime | None] = mapped_column(default=None)
+    """Set when its parent was used again, as if the reply that carried this token had been lost."""

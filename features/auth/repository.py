@@ -127,9 +127,10 @@ class SessionRepository:
         token = await self.unit_of_work.entity(select(RefreshTokenRow).where(RefreshTokenRow.token_hash == token_hash))
         return (token, session) if token is not None else None
 
-    async def forget_unused_child(self, parent_id: UUID) -> bool:
-        """True when the child of this token was never used; it is gone then."""
-        gone = await self.unit_of_work.execute(
-            delete(RefreshTokenRow).where(RefreshTokenRow.parent_id == parent_id, RefreshTokenRow.used_at.is_(None))
+    async def supersede_unused_child(self, parent_id: UUID) -> bool:
+        """True when the child of this token was never used; it is no longer good then."""
+        unused = RefreshTokenRow.used_at.is_(None) & RefreshTokenRow.superseded_at.is_(None)
+        superseded = await self.unit_of_work.execute(
+            update(RefreshTokenRow).where(RefreshTokenRow.parent_id == parent_id, unused).values(superseded_at=now())
         )
-        return gone == 1
+        return superseded == 1

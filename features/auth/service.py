@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -56,7 +56,7 @@ class AccountService:
 
     async def resend(self, email: str) -> None:
         email = normalized(email)
-        throttle = shared_key("verification-mail", email)
+        throttle = shared_key("verification-mail", digest(email).hex())
         if not await self.cache.add(throttle, True, ttl=MAIL_INTERVAL):
             return
         token = new_secret()
@@ -160,11 +160,11 @@ class SessionService:
         self, sessions: SessionRepository, token: RefreshTokenRow, session: SessionRow, successor: str
     ) -> bool:
         """Replace the token by its successor; False, and the whole family ended, when it was stolen."""
-        if not session.is_live:
+        if not session.is_live or is_recent(token.superseded_at):
             return False
-        if token.used_at is None:
+        if token.used_at is None and token.superseded_at is None:
             token.used_at = now()
-        elif not (token.was_used_within(LOST_REPLY_GRACE) and await sessions.forget_unused_child(token.id)):
+        elif not (is_recent(token.used_at) and await sessions.supersede_unused_child(token.id)):
             session.end("refresh_token_reused")
             _log.warning("session.ended", session=str(session.id), reason="refresh_token_reused")
             return False
@@ -186,6 +186,11 @@ class SessionService:
             access.session_id,
             access.tenant_id,
         )
+
+
+def is_recent(moment: datetime | None) -> bool:
+    """So recent that a lost reply or two racing tabs explain a second use."""
+    return moment is not None and now() - moment <= LOST_REPLY_GRACE
 
 
 def normalized(email: str) -> str:

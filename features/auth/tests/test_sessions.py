@@ -113,6 +113,22 @@ async def test_lost_reply_is_forgiven_for_a_moment(api: Api, world: World) -> No
     assert 200 == lives.status_code
 
 
+async def test_theft_within_the_grace_is_noticed(api: Api, world: World) -> None:
+    """A thief who is quick enough to look like a lost reply loses the session once the owner's token is used."""
+    tokens = await log_in(api, await world.account())
+    owners = (await refresh(api, tokens["refresh_token"])).json()
+    thiefs = (await refresh(api, tokens["refresh_token"])).json()
+
+    with frozen_at(now() + timedelta(minutes=10)):
+        refused = await refresh(api, owners["refresh_token"])
+    stolen = await refresh(api, thiefs["refresh_token"])
+    access = await api.bearing(thiefs["access_token"]).get("/me")
+
+    assert problem(401, "invalid_refresh_token") == refused
+    assert problem(401, "invalid_refresh_token") == stolen
+    assert problem(401, "session_ended") == access
+
+
 async def test_grace_ends(api: Api, world: World) -> None:
     """After the grace the second use of a token is theft."""
     tokens = await log_in(api, await world.account())
