@@ -7,6 +7,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+import psycopg
 import rich_click as click
 from advanced_alchemy.cli import add_migration_commands
 from alembic.util import CommandError
@@ -14,6 +15,8 @@ from litestar.cli._utils import LitestarEnv, LitestarGroup
 from litestar.cli.commands.core import info_command, routes_command
 from rich.console import Console
 from rich.table import Column, Table
+from sqlalchemy import make_url
+from sqlalchemy.exc import OperationalError
 
 from tenantry.config import ConfigurationError, LoadedSettings, Settings, load_settings, masked, variable
 from tenantry.config_example import env_example
@@ -64,6 +67,7 @@ def run(reload: bool) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            ws="none",
             proxy_headers=bool(settings.trusted_proxies),
             forwarded_allow_ips=settings.trusted_proxies or None,
             timeout_graceful_shutdown=10,
@@ -79,7 +83,7 @@ def config(example: bool) -> None:
     if example:
         click.echo(env_example(), nl=False)
         return
-    loaded: LoadedSettings = load_settings()
+    loaded: LoadedSettings = load_settings(serving=False)
     table = Table(*(Column(title, overflow="fold") for title in ("variable", "value", "from")))
     for field in Settings.__struct_fields__:
         table.add_row(variable(field), masked(field, getattr(loaded.settings, field)), loaded.origins[field])
@@ -103,14 +107,16 @@ def psql(arguments: tuple[str, ...]) -> None:
     """Open psql: on the embedded database as its administrator, else as the migrator."""
     import subprocess
 
-    settings = load_settings().settings
+    settings = load_settings(serving=False).settings
     with embedded_server(settings, say):
-        program, url = "psql", migration_url(settings).render_as_string(hide_password=False)
+        program, url = "psql", migration_url(settings)
         if settings.uses_embedded_database:
             server = EmbeddedPostgres(settings.home_path)
-            program, url = str(server.bin_path / "psql"), server.url(user="postgres", database=DATABASE_NAME)
-        command = [program, url.replace("postgresql+psycopg", "postgresql", 1), *arguments]
-        code = subprocess.run(command, check=False).returncode
+            program, url = str(server.bin_path / "psql"), make_url(server.url(user="postgres", database=DATABASE_NAME))
+        # The password goes through the environment: everybody on the machine can read a command line.
+        password = {"PGPASSWORD": url.password} if url.password else {}
+        address = url.set(drivername="postgresql", password=None).render_as_string()
+        code = subprocess.run([program, address, *arguments], check=False, env=os.environ | password).returncode
     sys.exit(code)
 
 
@@ -127,7 +133,7 @@ def seed(scale: float) -> None:
 
     from tenantry import seeding
 
-    settings = load_settings().settings
+    settings = load_settings(serving=False).settings
     columns = TextColumn("{task.description:>10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with provisioned(settings, say), Progress(*columns, console=console) as progress:
         sowing = asyncio.run(seeding.seed("features", settings, scale, progress))
@@ -155,7 +161,7 @@ def feature(name: str, singular: str | None) -> None:
 @click.group(cls=LitestarGroup, name="database")
 def database(ctx: click.Context) -> None:
     """Migrations, and the creation of roles and database."""
-    settings = load_settings().settings
+    settings = load_settings(serving=False).settings
     asks_for_help = not {"-h", "--help"}.isdisjoint(sys.argv)
     if ctx.invoked_subcommand != "bootstrap" and not asks_for_help:
         ctx.with_resource(embedded_server(settings, say))
@@ -203,6 +209,12 @@ def main() -> None:
         tenantry.main(prog_name="tenantry")
     except (CommandError, ConfigurationError, EmbeddedPostgresError, UnsafeRole) as error:
         Console(stderr=True).print(str(error), style="bold red", highlight=False, markup=False, soft_wrap=True)
+        sys.exit(2)
+    except (psycopg.OperationalError, OperationalError) as error:
+        Console(stderr=True).print(
+            f"The database does not answer: {getattr(error, 'orig', error)}", style="bold red", highlight=False,
+            markup=False, soft_wrap=True,
+        )  # fmt: skip
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(0)

@@ -5,10 +5,10 @@ An empty value counts as not set.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 from dotenv import dotenv_values
@@ -119,7 +119,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def uses_embedded_database(self) -> bool:
-        return self.database_url is None
+        return self.database_url is None and self.migration_database_url is None
 
 
 class LoadedSettings(msgspec.Struct, frozen=True):
@@ -132,13 +132,18 @@ def variable(field: str) -> str:
     return f"TENANTRY_{field.upper()}"
 
 
-def load_settings(environ: Mapping[str, str] = os.environ, env_file: Path = Path(".env")) -> LoadedSettings:
-    """Read and check all settings.
+def load_settings(
+    environ: Mapping[str, str] = os.environ, env_file: Path = Path(".env"), *, serving: bool = True
+) -> LoadedSettings:
+    """Read and check all settings; what production must have to serve, a command that does not serve can do without.
 
     Raises:
         ConfigurationError: with every variable that is wrong, a line each.
     """
-    file_values = {k: v for k, v in dotenv_values(env_file).items() if v is not None} if env_file.is_file() else {}
+    try:
+        file_values = {k: v for k, v in dotenv_values(env_file).items() if v is not None} if env_file.is_file() else {}
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{env_file}: is not a text in UTF-8") from error
     values: dict[str, str] = {}
     origins: dict[str, Origin] = {}
     faults = _unknown_variables([*environ, *file_values])
@@ -155,7 +160,7 @@ def load_settings(environ: Mapping[str, str] = os.environ, env_file: Path = Path
     faults += wrong
     if not faults:
         settings = Settings(**converted)
-        faults += _production_faults(settings)
+        faults += _production_faults(settings) if serving else []
     if faults:
         raise ConfigurationError("\n".join(faults))
     return LoadedSettings(settings, origins)
@@ -168,12 +173,12 @@ def masked(field: str, value: Any) -> str:
         return "(not set)"
     if not (getattr(info.type, "extra", None) or {}).get("secret"):
         return str(value)
-    parts = urlsplit(str(value)) if "://" in str(value) else None
-    if parts and parts.hostname:
-        user = f"{parts.username or ''}:***@" if parts.password or parts.username else ""
-        port = f":{parts.port}" if parts.port else ""
-        return urlunsplit((parts.scheme, f"{user}{parts.hostname}{port}", parts.path, "", ""))
-    return "***"
+    # Not urlsplit: the database drivers take passwords with `/`, `?`, `#` and `@`, which it takes for something else.
+    address = re.fullmatch(r"([a-z0-9+.-]+://)(?:([^:/?#@]*).*@)?([^@?#]*)(?:[?#].*)?", str(value), re.DOTALL)
+    if address is None:
+        return "***"
+    user = f"{address[2]}:***@" if address[2] is not None else ""
+    return f"{address[1]}{user}{address[3]}"
 
 
 def _find(name: str, environ: Mapping[str, str], file_values: Mapping[str, str]) -> tuple[str, Origin] | None:
@@ -186,11 +191,14 @@ def _find(name: str, environ: Mapping[str, str], file_values: Mapping[str, str])
             return value, direct
         if path := source.get(f"{name}_FILE"):
             try:
-                return Path(path).read_text(encoding="utf-8").strip(), through_file
+                text = Path(path).read_text(encoding="utf-8").strip()
             except OSError as error:
                 raise ConfigurationError(f"{name}_FILE: cannot read {path!r}: {error.strerror}") from error
             except UnicodeDecodeError:
                 raise ConfigurationError(f"{name}_FILE: {path!r} is not a text in UTF-8") from None
+            if not text:
+                raise ConfigurationError(f"{name}_FILE: {path!r} is empty")
+            return text, through_file
     return None
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tenantry.config import ConfigurationError, Settings, load_settings
+from tenantry.config import ConfigurationError, Settings, load_settings, masked
+from tenantry.db.engine import migration_url, runtime_url
 
 MAIL, MAIL_FILE = "TENANTRY_MAIL_FROM", "TENANTRY_MAIL_FROM_FILE"
 COMMAND = (sys.executable, "-c", "from tenantry.cli import main; main()", "config")
@@ -116,6 +117,47 @@ def test_a_refusal_keeps_secrets(env_file: Path, tmp_path: Path) -> None:
 
     assert ["TENANTRY_TOKEN_PRIVATE_KEY_FILE"] == variables(str(refusal.value).splitlines())
     assert "hunter2" not in str(refusal.value)
+
+
+def test_an_empty_secret_file_is_refused(env_file: Path, tmp_path: Path) -> None:
+    """A secret that was never filled in does not make production fall back to a default."""
+    (tmp_path / "empty").write_text("\n")
+    environ = {name: value for name, value in PRODUCTION.items() if name != "TENANTRY_TOKEN_PRIVATE_KEY"}
+    environ["TENANTRY_TOKEN_PRIVATE_KEY_FILE"] = str(tmp_path / "empty")
+
+    assert "TENANTRY_TOKEN_PRIVATE_KEY_FILE" in faults(environ, env_file)
+
+
+def test_migrations_need_no_secrets_of_the_service(env_file: Path) -> None:
+    """A command that does not serve runs in production with what it needs itself."""
+    loaded = load_settings({"TENANTRY_ENV": "production"}, env_file, serving=False)
+
+    assert loaded.settings.is_production
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("postgresql://u:9/Secr3t@db/x", "postgresql://u:***@db/x"),
+        ("postgresql://u:Secr3t?x#y@db:5432/x?password=Secr3t", "postgresql://u:***@db:5432/x"),
+        ("postgresql://u:Se@cr3t@db/x", "postgresql://u:***@db/x"),
+        ("postgresql://db/x?password=Secr3t", "postgresql://db/x"),
+        ("postgresql://u:Secr3t@h:abc/db", "postgresql://u:***@h:abc/db"),
+        ("Secr3t", "***"),
+    ],
+)
+def test_no_password_is_shown(address: str, shown: str) -> None:
+    """Of an address everything may be shown but its password, whatever characters that has."""
+    assert shown == masked("database_url", address)
+
+
+def test_a_migration_address_alone_is_not_the_embedded_database() -> None:
+    """Whoever names only the database to migrate gets that one, and nothing serves another."""
+    settings = Settings(migration_database_url="postgresql://tenantry_migrator@db.invalid/tenantry")
+
+    assert "db.invalid" == migration_url(settings).host
+    with pytest.raises(ConfigurationError, match="TENANTRY_DATABASE_URL"):
+        runtime_url(settings)
 
 
 @pytest.mark.parametrize("missing", sorted(PRODUCTION.keys() - {"TENANTRY_ENV"}))

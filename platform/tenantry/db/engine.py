@@ -18,13 +18,17 @@ CONNECT_SECONDS = 5
 
 
 def runtime_url(settings: Settings) -> URL:
-    if settings.database_url is None:
+    if settings.uses_embedded_database:
         return _embedded_url(settings, RUNTIME_ROLE)
+    if settings.database_url is None:
+        raise ConfigurationError(
+            f"{variable('database_url')}: needed beside {variable('migration_database_url')} to serve"
+        )
     return psycopg_url(settings.database_url, "database_url")
 
 
 def migration_url(settings: Settings) -> URL:
-    if settings.database_url is None:
+    if settings.uses_embedded_database:
         return _embedded_url(settings, MIGRATOR_ROLE)
     if settings.migration_database_url is None:
         raise ConfigurationError(

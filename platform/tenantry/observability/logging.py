@@ -30,7 +30,7 @@ PATTERNS = (
     # What SQLAlchemy and PostgreSQL tell of the values of a statement that failed.
     (re.compile(r"\[parameters: .*"), lambda _: "[parameters hidden]"),
     (re.compile(r"(?<=Failing row contains )\(.*\)", re.DOTALL), lambda _: "(hidden)"),
-    (re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"), lambda _: "[password]"),
+    (re.compile(r"(?<=://)[^/\s:@]*:\S+(?=@)"), lambda _: "[password]"),
     (re.compile(rf"(?<!{LOCAL}){LOCAL}++@[\w-]+(\.[\w-]+)+"), lambda match: _address(match[0])),
 )
 # What may stand right before an address, in `email=ada@example.com` or 'ada@example.com', and is in few addresses.
