@@ -29,7 +29,9 @@ RUNTIME_ROLE = "tenantry_app"
 
 # Who only acts as a harmless role could stop acting, so the role that logged in counts as well.
 ROLE_QUERY: LiteralString = """
-    SELECT r.rolname, r.rolsuper, r.rolbypassrls,
+    SELECT r.rolname,
+           EXISTS (SELECT FROM pg_roles o WHERE o.rolsuper AND pg_has_role(r.oid, o.oid, 'MEMBER')),
+           EXISTS (SELECT FROM pg_roles o WHERE o.rolbypassrls AND pg_has_role(r.oid, o.oid, 'MEMBER')),
            EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                    WHERE c.relkind IN ('r', 'p') AND n.nspname = 'public' AND pg_has_role(r.oid, c.relowner, 'MEMBER'))
            OR EXISTS (SELECT FROM pg_roles o WHERE o.rolname = 'tenantry_owner' AND pg_has_role(r.oid, o.oid, 'MEMBER'))
@@ -45,9 +47,13 @@ def faults_of_role(name: str, superuser: bool, bypasses: bool, owns_tables: bool
     """What is wrong with a role as the service's own, each with its remedy."""
     faults = []
     if superuser:
-        faults.append(f"{name} is a superuser; fix: connect as {RUNTIME_ROLE}, or ALTER ROLE {name} NOSUPERUSER")
-    if bypasses:
-        faults.append(f"{name} has BYPASSRLS; fix: connect as {RUNTIME_ROLE}, or ALTER ROLE {name} NOBYPASSRLS")
+        faults.append(
+            f"{name} is a superuser or can become one; fix: connect as {RUNTIME_ROLE}, or ALTER ROLE {name} NOSUPERUSER"
+        )
+    if bypasses and not superuser:
+        faults.append(
+            f"{name} has BYPASSRLS or can get it; fix: connect as {RUNTIME_ROLE}, or ALTER ROLE {name} NOBYPASSRLS"
+        )
     if owns_tables and not superuser:
         faults.append(f"{name} owns tables or belongs to their owner; fix: connect as {RUNTIME_ROLE}")
     return faults
