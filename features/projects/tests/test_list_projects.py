@@ -1,5 +1,8 @@
+import base64
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -25,6 +28,10 @@ async def walk(api: Api, **query: Any) -> list[list[str]]:
         cursor = page["next_cursor"]
         if cursor is None:
             return pages
+
+
+def forged(*position: str) -> str:
+    return base64.urlsafe_b64encode(json.dumps([*position, str(uuid4())]).encode()).decode()
 
 
 async def test_newest_first(api: Api, acme: TenantHandle) -> None:
@@ -108,6 +115,8 @@ async def test_tenants_see_their_own(api: Api, acme: TenantHandle, globex: Tenan
         ({"cursor": "????"}, "invalid_cursor"),
         ({"cursor": "bnVsbA"}, "invalid_cursor"),
         ({"cursor": "WyItbmFtZSIsICJhIiwgImIiXQ"}, "invalid_cursor"),
+        ({"cursor": forged("-created_at", "9999-12-31T23:59:59-12:00")}, "invalid_cursor"),
+        ({"cursor": forged("-created_at", "2026-01-01T00:00:00")}, "invalid_cursor"),
     ],
 )
 async def test_bad_queries(api: Api, acme: TenantHandle, query: dict[str, Any], code: str) -> None:

@@ -1,7 +1,7 @@
 """Pages by keyset: a cursor says where the last page ended, so depth costs nothing."""
 
 import base64
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -75,10 +75,12 @@ class Keyset:
             if order != self._order:
                 raise InvalidCursor
             position = msgspec.convert(value, self.column.type.python_type)
-            if isinstance(position, datetime) and position.tzinfo is None:
-                raise InvalidCursor
+            if isinstance(position, datetime):
+                if position.tzinfo is None:
+                    raise InvalidCursor
+                position = position.astimezone(UTC)
             return position, id
-        except (ValueError, msgspec.MsgspecError) as error:
+        except (ValueError, OverflowError, msgspec.MsgspecError) as error:
             raise InvalidCursor from error
 
 
