@@ -105,7 +105,7 @@ def after(statement: str) -> Callable[[Stage], Awaitable[Header]]:
 
 
 async def expired(stage: Stage) -> Header:
-    with frozen_at(now() - stage.world.tokens.lifetime - timedelta(seconds=1)):
+    with frozen_at(now() - stage.world.tokens.lifetime - timedelta(seconds=CLOCK_SKEW_SECONDS + 1)):
         return f"Bearer {stage.claiming()}"
 
 

@@ -11,6 +11,9 @@ from tenantry.http.policy import OPT_KEY, policy_of
 __all__ = ("DenyByDefault", "UndeclaredPolicy", "is_generated")
 
 
+GENERATED_IN = ("litestar.routes.http", "litestar._openapi.plugin")
+
+
 class UndeclaredPolicy(ImproperlyConfiguredException):
     """A handler without `opt=allow(…)`, `signed_in()` or `public(…)`, or a policy above the handler."""
 
@@ -33,5 +36,5 @@ def check_policy(path: str, handler: HTTPRouteHandler) -> None:
 
 
 def is_generated(handler: BaseRouteHandler) -> bool:
-    """Litestar's own handlers (OPTIONS, the OpenAPI document): their code is not ours, and they touch no data."""
-    return handler.fn.__module__.startswith("litestar.")
+    """Litestar's handlers for OPTIONS and the OpenAPI document, and no others of Litestar."""
+    return handler.fn.__module__ in GENERATED_IN

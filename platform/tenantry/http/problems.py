@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import structlog
 from litestar import Request, Response
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException, InternalServerException, ValidationException
 from litestar.types import Receive, Scope, Send
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -18,6 +18,7 @@ __all__ = ("Problem", "handle_exception", "problem_of", "send_problem")
 
 _log = structlog.get_logger("tenantry.problems")
 MEDIA_TYPE = "application/problem+json"
+CLIENT_LEFT = "client disconnected prematurely"  # the only sign that Litestar 2.25 gives
 CODES = {
     HTTPStatus.BAD_REQUEST: "bad_request",
     HTTPStatus.NOT_FOUND: "route_not_found",
@@ -91,6 +92,8 @@ def handle_exception(_: Request[Any, Any, Any], error: Exception) -> Response[di
             # Of a failed statement only what the driver says: SQLAlchemy's text has its parameters.
             cause = getattr(error.__cause__, "orig", error.__cause__)
             _log.warning("unavailable", code=members["code"], cause=repr(cause) if cause else None)
+    elif isinstance(error, InternalServerException) and error.detail == CLIENT_LEFT:
+        _log.info("client_left")
     elif members["status"] >= 500:
         _log.error("unhandled_error", exc_info=error)
     return Response(members, status_code=members["status"], media_type=MEDIA_TYPE, headers=headers)

@@ -1,5 +1,6 @@
 """Request bodies: JSON, decoded once and strictly into the handler's Struct, with every fault named at once."""
 
+import asyncio
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
@@ -16,6 +17,8 @@ from tenantry.security.principal import Principal
 
 __all__ = ("ApiRequest",)
 
+BODY_SECONDS = 15
+
 
 class MalformedBody(BadRequest):
     code = "malformed_body"
@@ -28,11 +31,21 @@ class UnsupportedMediaType(AppError):
     title = "The body is of a type that is not taken here"
 
 
+class BodyTimeout(AppError):
+    status = HTTPStatus.REQUEST_TIMEOUT
+    code = "body_timeout"
+    title = "The body did not arrive in time"
+
+
 class ApiRequest(Request[Principal, Any, State]):
     """Litestar would accept JSON under any content type, and numbers in strings; this request does not."""
 
     async def body(self) -> bytes:
-        body = await super().body()
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                body = await super().body()
+        except TimeoutError as error:
+            raise BodyTimeout from error
         if (data := self._data) is not None:
             wanted = getattr(data.kwarg_definition, "media_type", RequestEncodingType.JSON)
             media_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()

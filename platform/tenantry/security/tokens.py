@@ -24,6 +24,7 @@ __all__ = ("InvalidToken", "TokenService")
 ALGORITHM = "EdDSA"
 AUDIENCE = "tenantry"
 TYPE = "at+jwt"
+CLOCK_SKEW_SECONDS = 10  # between the hosts of this service
 REQUIRED_CLAIMS = ["exp", "iat", "nbf", "sub", "aud", "iss", "jti", "sid"]
 
 
@@ -71,6 +72,7 @@ class TokenService:
                 algorithms=[ALGORITHM],
                 audience=AUDIENCE,
                 issuer=self._issuer,
+                leeway=CLOCK_SKEW_SECONDS,
                 options={"require": REQUIRED_CLAIMS, "enforce_minimum_key_length": True},
             )
             if token["header"].get("typ") != TYPE or not token["header"].keys() <= {"alg", "typ", "kid"}:
