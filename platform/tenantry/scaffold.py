@@ -20,6 +20,11 @@ __all__ = ("UnsuitableName", "scaffold")
 LONGEST = 30  # PostgreSQL cuts the names of indexes at 63
 DRAWERS = {"common", "helpers", "managers", "utils"}
 TAKEN = {"features", "migrations", "page", "settings", "tenantry", "tests"}
+# What the templates import: a singular like one of these would hide it.
+IMPORTED = {
+    *("acme", "api", "conflict", "controller", "delete", "feature", "get", "globex", "index", "list", "mapped", "meta"),
+    *("not_found", "page", "page_request", "patch", "permission", "post", "problem", "repository", "role", "struct"),
+}
 
 
 class UnsuitableName(click.ClickException):
@@ -31,6 +36,8 @@ def scaffold(name: str, singular: str | None = None, package: str = "features") 
     _require_free(name, package)
     singular = singular or singular_of(name)
     _require_identifier(singular)
+    if singular in IMPORTED:
+        raise UnsuitableName(f"{name}: one of them would be called like something that every slice imports")
     if singular == name:
         raise UnsuitableName(f"{name}: one and many need different names")
     names = _names(name, singular)
