@@ -16,7 +16,7 @@ from tenantry.http.policy import Allow, Policy, Public
 from tenantry.ids import new_id
 from tenantry.security.permissions import Role
 from tenantry.security.principal import Principal
-from tenantry.security.tokens import InvalidToken, TokenService
+from tenantry.security.tokens import CLOCK_SKEW_SECONDS, InvalidToken, TokenService
 from tenantry.testing import TenantHandle, World
 
 __all__ = ("PRINCIPALS", "REFUSALS", "Caller", "Refusal", "Stage", "expected")
