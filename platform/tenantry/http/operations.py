@@ -40,7 +40,7 @@ class ApiOperation(Operation):
                 parameter.schema = plain(parameter.schema, null=False)
         for status, response in responses.items():
             if status in PROBLEMS and isinstance(response, OpenAPIResponse) and MEDIA_TYPE in (response.content or {}):
-                response.content[MEDIA_TYPE].example = example_of(PROBLEMS[status])  # type: ignore[index]  # see above
+                response.content[MEDIA_TYPE].example = example_of(PROBLEMS[status])  # type: ignore[index]  # content was checked in the condition
 
 
 def document(route: HTTPRoute, handler: HTTPRouteHandler) -> None:
@@ -59,7 +59,7 @@ def document(route: HTTPRoute, handler: HTTPRouteHandler) -> None:
         if status in statuses
     }
     declared = {str(status): response for status, response in (handler.responses or {}).items()}
-    handler.responses = {**problems, **declared}  # type: ignore[dict-item]  # "default" is no number
+    handler.responses = {**problems, **declared}  # type: ignore[dict-item]  # the key "default" stands for all others
     handler.response_description = handler.response_description or HTTPStatus(handler.status_code).phrase
     handler.operation_class = ApiOperation
 
