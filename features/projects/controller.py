@@ -41,25 +41,17 @@ class ProjectController(Controller):
     @patch("/{project_id:uuid}", opt=allow(WRITE, audit="project.changed"), summary="Change a project")
     async def change(self, project_id: FromPath[UUID], data: JSONBody[ProjectPatch], projects: Projects) -> Project:
         """Fields that are left out stay as they are."""
-        project = await projects.entity(project_id)
-        project.change(data)
-        return await projects.save(project)
+        return await projects.alter(project_id, lambda project: project.change(data))
 
     @delete("/{project_id:uuid}", opt=allow(WRITE, audit="project.deleted"), summary="Delete a project")
     async def delete(self, project_id: FromPath[UUID], projects: Projects) -> None:
         await projects.remove(project_id)
 
-    @post("/{project_id:uuid}/archive", opt=allow(WRITE, audit="project.archived"), status_code=200,
-          summary="Archive a project")  # fmt: skip
+    @post("/{project_id:uuid}/archive", opt=allow(WRITE, audit="project.archived"), status_code=200, summary="Archive")
     async def archive(self, project_id: FromPath[UUID], projects: Projects) -> Project:
         """An archived project cannot be changed until it is restored."""
-        project = await projects.entity(project_id)
-        project.archive()
-        return await projects.save(project)
+        return await projects.alter(project_id, ProjectRow.archive)
 
-    @post("/{project_id:uuid}/restore", opt=allow(WRITE, audit="project.restored"), status_code=200,
-          summary="Restore a project")  # fmt: skip
+    @post("/{project_id:uuid}/restore", opt=allow(WRITE, audit="project.restored"), status_code=200, summary="Restore")
     async def restore(self, project_id: FromPath[UUID], projects: Projects) -> Project:
-        project = await projects.entity(project_id)
-        project.restore()
-        return await projects.save(project)
+        return await projects.alter(project_id, ProjectRow.restore)

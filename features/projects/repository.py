@@ -10,9 +10,7 @@ class ProjectRepository(Repository[ProjectRow, Project]):
     not_found = ProjectNotFound
 
     async def list(self, page: PageRequest, *, name: str | None, archived: bool | None) -> Page[Project]:
-        views = self.views
-        if name is not None:
-            views = views.where(ProjectRow.name.icontains(name, autoescape=True))
+        views = self.views if name is None else self.views.where(ProjectRow.name.icontains(name, autoescape=True))
         if archived is not None:
             views = views.where(ProjectRow.archived_at.is_not(None) if archived else ProjectRow.archived_at.is_(None))
         return await self.page(views, page)

@@ -50,6 +50,4 @@ class TenantController(Controller):
         tenants: Tenants,
         principal: CurrentPrincipal,
     ) -> Tenant:
-        tenant = await tenants.entity(principal.tenant)
-        tenant.apply(data)
-        return await tenants.save(tenant)
+        return await tenants.alter(principal.tenant, lambda tenant: tenant.apply(data))

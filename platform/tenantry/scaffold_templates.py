@@ -123,9 +123,7 @@ class ${Item}Controller(Controller):
     @patch("/{${item}_id:uuid}", opt=allow(WRITE, audit="$item.changed"), summary="Change $a_word")
     async def change(self, ${item}_id: FromPath[UUID], data: JSONBody[${Item}Patch], $items: ${Items}) -> ${Item}:
         \"""Fields that are left out stay as they are.\"""
-        $item = await $items.entity(${item}_id)
-        $item.apply(data)
-        return await $items.save($item)
+        return await $items.alter(${item}_id, lambda $item: $item.apply(data))
 
     @delete("/{${item}_id:uuid}", opt=allow(WRITE, audit="$item.deleted"), summary="Delete $a_word")
     async def delete(self, ${item}_id: FromPath[UUID], $items: ${Items}) -> None:

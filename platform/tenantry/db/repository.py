@@ -1,6 +1,6 @@
 """The thin base of all repositories: rows go out as Structs; an entity only where a rule changes it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Generic, TypeVar, get_args
 from uuid import UUID
 
@@ -61,6 +61,12 @@ class Repository(Generic[RowT, ViewT]):
         if entity is None:
             raise self.not_found
         return entity
+
+    async def alter(self, id: UUID, rule: Callable[[RowT], None]) -> ViewT:
+        """Apply a rule of the model to one row."""
+        entity = await self.entity(id)
+        rule(entity)
+        return await self.save(entity)
 
     async def save(self, entity: RowT) -> ViewT:
         """Write what rules changed in `entity`."""
