@@ -107,8 +107,9 @@ class UnitOfWork:
 
     async def close(self) -> None:
         """Roll back what was not committed and give the connection back, even when the request is cancelled."""
-        self._ended = True
-        await asyncio.shield(self._session.close())
+        if not self._ended:
+            self._ended = True
+            await asyncio.shield(self._session.close())
 
     async def _run(
         self, statement: Executable, parameters: dict[str, Any] | Sequence[dict[str, Any]] | None = None
