@@ -20,7 +20,8 @@ from features.tenants.api import memberships_of
 from tenantry.cache import Cache, shared_key
 from tenantry.clock import now
 from tenantry.config import Settings
-from tenantry.db.session import Database, UnitOfWork
+from tenantry.db.database import Database
+from tenantry.db.session import UnitOfWork
 from tenantry.errors import Unavailable
 from tenantry.mail import Mail, Mailer
 from tenantry.security.passwords import PasswordService

@@ -1,9 +1,12 @@
+import asyncio
+
 from litestar import Controller, Response, get
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 
 from features.health.dtos import Health
 from tenantry.http.policy import public
+from tenantry.observability.metrics import MEDIA_TYPE, metrics
 from tenantry.readiness import Readiness
 
 PROBES = "probes carry no credential"
@@ -32,6 +35,20 @@ class HealthController(Controller):
     async def startup(self) -> Health:
         """Answers from the moment that the application is loaded."""
         return Health("ok", [])
+
+
+class MetricsController(Controller):
+    path = "/metrics"
+
+    @get(
+        opt=public("scrapers carry no credential; nothing in it names a tenant or a person"),
+        summary="Metrics of all workers",
+        media_type=MEDIA_TYPE,
+    )
+    async def metrics(self) -> bytes:
+        """Requests, trips to the database and processes, in the text format of Prometheus."""
+        metrics.fold()
+        return await asyncio.to_thread(metrics.exposition)
 
 
 async def _checked(readiness: Readiness) -> Response[Health]:

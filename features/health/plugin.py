@@ -1,4 +1,4 @@
-from features.health.controller import HealthController
+from features.health.controller import HealthController, MetricsController
 from tenantry.feature import Feature
 
-feature = Feature("health", controllers=[HealthController], prefix="/")
+feature = Feature("health", controllers=[HealthController, MetricsController], prefix="/")

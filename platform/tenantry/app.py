@@ -13,6 +13,8 @@ from tenantry.http.openapi import OpenApiPlugin
 from tenantry.inject import InjectPlugin
 from tenantry.mail import MailPlugin
 from tenantry.observability.logging import LoggingPlugin
+from tenantry.observability.metrics import MetricsPlugin
+from tenantry.observability.tracing import TracingPlugin
 from tenantry.readiness import Readiness
 from tenantry.security.plugin import SecurityPlugin
 
@@ -27,14 +29,16 @@ def create_app(settings: Settings | None = None, *, features: str = "features") 
         plugins=[
             InjectPlugin(settings=settings, readiness=readiness),
             LoggingPlugin(settings),
+            MetricsPlugin(),
             HttpPlugin(settings),
             DatabasePlugin(settings, readiness),
             CachePlugin(settings, readiness),
             MailPlugin(settings),
             security,
-            GatePlugin(security.tokens, readiness),
+            GatePlugin(settings, security.tokens, readiness),
             OpenApiPlugin(),
             *discover(features),
             DenyByDefault(),
+            TracingPlugin(),
         ],
     )

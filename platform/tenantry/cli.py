@@ -24,8 +24,10 @@ from tenantry.db.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from tenantry.db.engine import DATABASE_NAME, migration_url
 from tenantry.db.provision import create_tenantry, embedded_server, migration_config, provisioned
 from tenantry.db.roles import MIGRATOR_ROLE, RUNTIME_ROLE, UnsafeRole
+from tenantry.observability.tracing import are_traces_wanted
+from tenantry.observability.worker_metrics import worker_metrics
 
-APPLICATION = "tenantry.app:create_app"
+APPLICATION = "tenantry.serving:application"
 console = Console()
 
 
@@ -54,14 +56,16 @@ def run(reload: bool) -> None:
 
     settings = load_settings().settings
     _refuse_taken_port(settings)
-    with suppress(KeyboardInterrupt), provisioned(settings, say):
+    are_traces_wanted(os.environ)  # or raises, before anything starts
+    workers = 1 if reload else settings.workers
+    with suppress(KeyboardInterrupt), worker_metrics(workers), provisioned(settings, say):
         say(f"Tenantry will answer on {settings.base_url}/docs – Ctrl-C stops it")
         uvicorn.run(
             APPLICATION,
             factory=True,
             host=settings.host,
             port=settings.port,
-            workers=None if reload else settings.workers,
+            workers=None if reload else workers,
             reload=reload,
             reload_dirs=["features", "platform"] if reload else None,
             log_config=None,

@@ -8,10 +8,12 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 from dotenv import dotenv_values
+
+from tenantry.settings import Settings, variable
 
 __all__ = (
     "ConfigurationError",
@@ -30,106 +32,10 @@ class ConfigurationError(Exception):
     """A setting is missing or wrong. The message names the variable and says what to do."""
 
 
-def about(text: str, *, secret: bool = False, example: str = "") -> msgspec.Meta:
-    """What a person should know of a setting; `example` stands in `.env.example` where no default does."""
-    return msgspec.Meta(description=text, extra={"secret": secret, "example": example})
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Every field `x` is the variable `TENANTRY_X`."""
-
-    env: Annotated[
-        Literal["development", "production"], about("production refuses unsafe defaults and never migrates by itself")
-    ] = "development"
-    host: Annotated[str, about("Address to listen on")] = "127.0.0.1"
-    port: Annotated[int, msgspec.Meta(ge=1, le=65535), about("Port to listen on")] = 8000
-    workers: Annotated[int, msgspec.Meta(ge=1, le=256), about("Worker processes")] = 1
-    home: Annotated[str, about("Folder in which development keeps its database, mail and keys")] = ".tenantry"
-    public_url: Annotated[
-        Annotated[str, msgspec.Meta(pattern=r"^https?://[^/?#]+(/[^?#]*)?$")] | None,
-        about("Address that people and mails use for this service; development uses the port", example="https://…"),
-    ] = None
-    database_url: Annotated[
-        str | None,
-        about(
-            "PostgreSQL 15 or newer, as the runtime role; without it development starts one from a wheel",
-            secret=True,
-            example="postgresql://tenantry_app:…@db.example/tenantry",
-        ),
-    ] = None
-    migration_database_url: Annotated[
-        str | None,
-        about(
-            "The same database as the migrator role; only `tenantry database …` uses it",
-            secret=True,
-            example="postgresql://tenantry_migrator:…@db.example/tenantry",
-        ),
-    ] = None
-    database_pool_size: Annotated[
-        int, msgspec.Meta(ge=1, le=1000), about("Connections to the database, per worker")
-    ] = 10
-    database_timeout_seconds: Annotated[
-        float, msgspec.Meta(gt=0, le=3600), about("Longest that one statement may take")
-    ] = 10.0
-    redis_url: Annotated[
-        str | None,
-        about("Redis or Valkey for the shared cache; without it each worker has its own", secret=True,
-              example="redis://:…@cache.example:6379/0"),
-    ] = None  # fmt: skip
-    smtp_url: Annotated[
-        str | None,
-        about("Mail server; without it development writes mail to files", secret=True,
-              example="smtp+starttls://user:…@mail.example:587"),
-    ] = None  # fmt: skip
-    mail_from: Annotated[str, about("Sender of mail")] = "Tenantry <no-reply@localhost>"
-    trusted_proxies: Annotated[
-        str, about("Addresses or networks, comma-separated, whose X-Forwarded-For and -Proto are believed")
-    ] = ""
-    token_private_key: Annotated[
-        str | None,
-        about("Ed25519 private key (PEM) that signs access tokens; development makes one", secret=True,
-              example="-----BEGIN PRIVATE KEY-----…"),
-    ] = None  # fmt: skip
-    access_token_seconds: Annotated[int, msgspec.Meta(ge=30, le=3600), about("Life of an access token")] = 600
-    refresh_token_days: Annotated[
-        int, msgspec.Meta(ge=1, le=365), about("Days without use after which a session ends")
-    ] = 30
-    password_hash_threads: Annotated[
-        int, msgspec.Meta(ge=1, le=64), about("Passwords hashed at the same time, per worker (19 MiB each)")
-    ] = 2
-    max_body_bytes: Annotated[int, msgspec.Meta(ge=1024), about("Largest request body that is read")] = 1_048_576
-    log_format: Annotated[
-        Literal["console", "json"] | None, about("console or json; by default json in production")
-    ] = None
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], about("Least severe level that is logged")] = (
-        "info"
-    )
-
-    @property
-    def base_url(self) -> str:
-        return (self.public_url or f"http://127.0.0.1:{self.port}").rstrip("/")
-
-    @property
-    def home_path(self) -> Path:
-        return Path(self.home).absolute()
-
-    @property
-    def is_production(self) -> bool:
-        return self.env == "production"
-
-    @property
-    def uses_embedded_database(self) -> bool:
-        return self.database_url is None and self.migration_database_url is None
-
-
 class LoadedSettings(msgspec.Struct, frozen=True):
     settings: Settings
     origins: dict[str, Origin]
     """By field name, where its value came from."""
-
-
-def variable(field: str) -> str:
-    return f"TENANTRY_{field.upper()}"
 
 
 def load_settings(

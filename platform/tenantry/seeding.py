@@ -24,9 +24,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tenantry.clock import now
 from tenantry.config import ConfigurationError, Settings, variable
 from tenantry.db.base import Base
+from tenantry.db.database import Database
 from tenantry.db.engine import create_engine, database_of, runtime_url
 from tenantry.db.migrations import check_head, head_revision
-from tenantry.db.session import Database, UnitOfWork
+from tenantry.db.session import UnitOfWork
 from tenantry.feature import slice_modules
 from tenantry.readiness import NotReady
 

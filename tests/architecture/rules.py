@@ -22,6 +22,10 @@ DIRECTIVE = re.compile(r"(?:type: *ignore|(?:ruff: *)?noqa|mypy:)(?P<codes>\[[\w
 TENANT_COMPARED = re.compile(
     r"\btenant_id\b['\"]?\s*([=<>]|!=|(not\s+)?in\s*\(|is\s+(not|null|distinct)\b)", re.IGNORECASE
 )
+OUTSIDE = {
+    "aiohttp", "aiosmtplib", "http.client", "httpx", "multiprocessing", "psycopg", "redis", "requests",
+    "smtplib", "socket", "subprocess", "threading", "urllib.request",
+}  # fmt: skip
 ISOLATED = "row-level security filters by tenant; no slice does"
 
 
@@ -106,6 +110,15 @@ def slices_leave_the_transaction_alone(tree: Tree) -> Iterator[Violation]:
         for node in source.nodes:
             if isinstance(node, ast.Attribute) and node.attr in {"commit", "rollback"}:
                 yield source.violation(node.lineno, f".{node.attr}: one request is one transaction, ended by the gate")
+
+
+@rule
+def slices_reach_outside_by_injection(tree: Tree) -> Iterator[Violation]:
+    """The gate sees from a handler's dependencies whether the database has to be asked before it runs."""
+    for source in tree.sources("features"):
+        for line, name in imports_of(source):
+            if not source.is_test and any(f"{name}.".startswith(f"{module}.") for module in OUTSIDE):
+                yield source.violation(line, f"imports {name}; what acts outside of the database is injected")
 
 
 @rule

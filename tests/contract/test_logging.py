@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from tenantry.app import create_app
 from tenantry.config import Settings
-from tenantry.db.session import Database
+from tenantry.db.database import Database
 from tenantry.ids import new_id
 from tenantry.observability.logging import configure_logging
 from tenantry.testing import PASSWORD, Api, Mailbox, TenantHandle
@@ -34,6 +34,7 @@ class Lines:
 
     @property
     def text(self) -> str:
+        logging.getLogger().handlers[0].flush()
         return self.stream.getvalue()
 
     def events(self, name: str | None = None) -> list[dict[str, Any]]:

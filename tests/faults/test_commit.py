@@ -41,7 +41,8 @@ from litestar.params import FromPath
 from litestar.response import Stream
 from sqlalchemy import text
 
-from tenantry.db.session import Database, UnitOfWork
+from tenantry.db.database import Database
+from tenantry.db.session import UnitOfWork
 from tenantry.errors import Conflict
 from tenantry.feature import Feature
 from tenantry.http.policy import public

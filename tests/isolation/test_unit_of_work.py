@@ -18,8 +18,9 @@ from sqlalchemy.orm import aliased
 from sqlalchemy.pool import QueuePool
 
 from tenantry.db.base import Base
+from tenantry.db.database import Database
 from tenantry.db.plugin import DatabasePlugin
-from tenantry.db.session import Database, TenantNotBound
+from tenantry.db.session import TenantNotBound
 from tenantry.ids import new_id
 from tenantry.testing import Api, TenantHandle
 from tests.isolation.catalogue import metadata_tables

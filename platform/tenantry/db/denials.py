@@ -5,7 +5,7 @@ from sqlalchemy.exc import DBAPIError
 
 from tenantry.errors import AppError, Conflict, Forbidden, Unauthenticated, Unavailable, Unprocessable
 
-__all__ = ("translate",)
+__all__ = ("SerializationFailure", "UnacceptableText", "translate")
 
 
 class SessionEnded(Unauthenticated):
@@ -77,9 +77,9 @@ BY_STATE: dict[str, type[AppError]] = {
 CONNECTION_STATES = ("08", "53", "57P")
 
 
-def translate(error: DBAPIError) -> Exception:
+def translate(error: DBAPIError | Error) -> Exception:
     """The error a client can act on, or `error` itself."""
-    original = error.orig
+    original = error.orig if isinstance(error, DBAPIError) else error
     if not isinstance(original, Error):
         return error
     state, diag = original.sqlstate, original.diag

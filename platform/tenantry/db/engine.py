@@ -2,19 +2,39 @@
 
 from typing import Any
 
-from sqlalchemy import URL, event, make_url
+from psycopg import AsyncConnection
+from sqlalchemy import URL, Connection, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 
 from tenantry.config import ConfigurationError, Settings, variable
+from tenantry.db.database import Database
+from tenantry.db.lane.fast_lane import FastLane
+from tenantry.db.lane.pipeline import Query
 from tenantry.db.roles import MIGRATOR_ROLE, ROLE_QUERY, RUNTIME_ROLE, UnsafeRole, refuse_unsafe
-from tenantry.db.session import Database
 
-__all__ = ("DATABASE_NAME", "create_engine", "database_of", "migration_url", "psycopg_url", "runtime_url")
+__all__ = (
+    "DATABASE_NAME",
+    "create_engine",
+    "create_lane",
+    "database_of",
+    "migration_url",
+    "psycopg_url",
+    "runtime_url",
+)
 
 DATABASE_NAME = "tenantry"
 POOL_WAIT_SECONDS = 5
 CONNECT_SECONDS = 5
+# Who waits for a slow statement or a locked row holds up all groups behind it; the session has the patience.
+LANE_LIMITS = {"statement_timeout": "1000", "lock_timeout": "100"}  # milliseconds
+SET_LIMITS = Query(
+    b"limits",
+    b"SELECT "
+    + b", ".join(
+        b"set_config('%b', $%d, true)" % (name.encode(), number) for number, name in enumerate(LANE_LIMITS, 1)
+    ),
+)
 
 
 def runtime_url(settings: Settings) -> URL:
@@ -48,6 +68,7 @@ def psycopg_url(text: str, field: str) -> URL:
 
 
 def create_engine(url: URL, settings: Settings) -> AsyncEngine:
+    pooled = settings.database_transaction_pooler
     engine = create_async_engine(
         url,
         pool_size=settings.database_pool_size,
@@ -56,7 +77,7 @@ def create_engine(url: URL, settings: Settings) -> AsyncEngine:
         pool_use_lifo=True,
         # Errors are logged, and parameters are people's data.
         hide_parameters=True,
-        connect_args={"connect_timeout": CONNECT_SECONDS},
+        connect_args={"connect_timeout": CONNECT_SECONDS, **({"prepare_threshold": None} if pooled else {})},
     )
     timeout = f"{int(settings.database_timeout_seconds * 1000)}"
 
@@ -69,15 +90,50 @@ def create_engine(url: URL, settings: Settings) -> AsyncEngine:
         except UnsafeRole:
             connection.close()
             raise
-        cursor.execute(f"SET statement_timeout = {timeout}")
+        if not pooled:
+            cursor.execute(f"SET statement_timeout = {timeout}")
         cursor.close()
         connection.commit()
+
+    if pooled:
+
+        @event.listens_for(engine.sync_engine, "begin")
+        def _limit(connection: Connection) -> None:
+            connection.exec_driver_sql(f"SET LOCAL statement_timeout = {timeout}")
 
     return engine
 
 
-def database_of(engine: AsyncEngine) -> Database:
-    return Database(async_sessionmaker(engine, expire_on_commit=False))
+def create_lane(url: URL, settings: Settings) -> FastLane:
+    """Connections in libpq's pipeline mode, with the same role check as those of the engine."""
+    pooled = settings.database_transaction_pooler
+    parameters = url.set(drivername="postgresql").translate_connect_args(username="user", database="dbname")
+    parameters |= {key: value if isinstance(value, str) else ",".join(value) for key, value in url.query.items()}
+    parameters |= {"connect_timeout": CONNECT_SECONDS, "client_encoding": "utf8"}
+    if not pooled:
+        limits = " ".join(f"-c {name}={value}" for name, value in LANE_LIMITS.items())
+        parameters["options"] = f"{parameters.get('options', '')} {limits}".strip()
+
+    async def connect() -> AsyncConnection[Any]:
+        connection = await AsyncConnection.connect(**parameters, autocommit=True, prepare_threshold=None)
+        try:
+            refuse_unsafe(await (await connection.execute(ROLE_QUERY)).fetchall())
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
+    return FastLane(
+        connect,
+        connections=settings.database_lane_connections,
+        queue=settings.database_lane_queue,
+        prepares=not pooled,
+        preamble=[(SET_LIMITS, [value.encode() for value in LANE_LIMITS.values()])] if pooled else [],
+    )
+
+
+def database_of(engine: AsyncEngine, lane: FastLane | None = None) -> Database:
+    return Database(async_sessionmaker(engine, expire_on_commit=False), lane)
 
 
 def _embedded_url(settings: Settings, role: str) -> URL:

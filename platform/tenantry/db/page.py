@@ -7,11 +7,11 @@ from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, UnsetType
-from sqlalchemy import Select, and_, or_
+from sqlalchemy import Integer, Select, and_, bindparam, or_
 
 from tenantry.errors import BadRequest
 
-__all__ = ("Page", "PageRequest", "keyset")
+__all__ = ("Keyset", "Page", "PageRequest", "keyset")
 
 T = TypeVar("T")
 
@@ -46,19 +46,30 @@ class Keyset:
     def __init__(self, row: type[Any], field: str, descending: bool, request: PageRequest) -> None:
         self.row, self.field, self.descending, self.request = row, field, descending, request
         self.column = getattr(row, field)
+        self.position = self._position(request.cursor) if request.cursor else None
 
-    def apply(self, views: "Select[Any]") -> "Select[Any]":
-        """One row more than the page, to know whether another follows."""
+    @property
+    def shape(self) -> tuple[str, bool, bool]:
+        """What `statement` depends on, but for its values."""
+        return self.field, self.descending, self.position is not None
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Of the parameters of `statement`: one row more than the page, to know whether another follows."""
+        limit = {"limit": self.request.limit + 1}
+        return limit | dict(zip(("value", "id"), self.position, strict=True)) if self.position else limit
+
+    def statement(self, views: "Select[Any]") -> "Select[Any]":
         columns = (self.column, self.row.id)
         ordered = views.order_by(*(column.desc() if self.descending else column.asc() for column in columns))
-        if self.request.cursor:
-            value, id = self._position(self.request.cursor)
+        if self.position:
+            value, id = bindparam("value", type_=self.column.type), bindparam("id", type_=self.row.id.type)
             beyond = self.column < value if self.descending else self.column > value
             id_beyond = self.row.id < id if self.descending else self.row.id > id
             at_or_beyond = self.column <= value if self.descending else self.column >= value
             # The first condition says nothing new: it lets the index find where the page begins.
             ordered = ordered.where(at_or_beyond, or_(beyond, and_(self.column == value, id_beyond)))
-        return ordered.limit(self.request.limit + 1)
+        return ordered.limit(bindparam("limit", type_=Integer))
 
     def cursor_after(self, item: Any) -> str:
         position = [self._order, getattr(item, self.field), item.id]

@@ -11,9 +11,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tenantry.config import Settings
-from tenantry.db.engine import create_engine, database_of, runtime_url
+from tenantry.db.database import Database
+from tenantry.db.engine import create_engine, create_lane, database_of, runtime_url
 from tenantry.db.migrations import check_head, head_revision
-from tenantry.db.session import Database, UnitOfWork
+from tenantry.db.session import UnitOfWork
 from tenantry.readiness import NotReady, Readiness
 
 __all__ = ("DatabasePlugin",)
@@ -37,8 +38,12 @@ class DatabasePlugin(InitPlugin):
         return app_config
 
     async def _start(self, app: Litestar) -> None:
-        self.engine: AsyncEngine = create_engine(runtime_url(self.settings), self.settings)
-        self.database = database_of(self.engine)
+        url = runtime_url(self.settings)
+        self.engine: AsyncEngine = create_engine(url, self.settings)
+        self.lane = create_lane(url, self.settings) if self.settings.database_fast_lane else None
+        if self.lane is not None:
+            await self.lane.start()
+        self.database = database_of(self.engine, self.lane)
         self.head = head_revision()
         app.state.database = self.database
         try:
@@ -47,6 +52,8 @@ class DatabasePlugin(InitPlugin):
             _log.warning("database.unreachable", consequence="not ready until it answers")
 
     async def _stop(self) -> None:
+        if self.lane is not None:
+            await self.lane.stop()
         await self.engine.dispose()
 
     async def _ping(self) -> str:

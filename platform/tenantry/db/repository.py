@@ -5,10 +5,13 @@ from typing import Any, ClassVar, Generic, TypeVar, get_args
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Delete, Select, delete, func, insert, select
+from sqlalchemy import Delete, Select, bindparam, delete, func, select
 
 from tenantry.db.base import Base
-from tenantry.db.page import Page, PageRequest, keyset
+from tenantry.db.denials import SerializationFailure
+from tenantry.db.lane.statement import constant
+from tenantry.db.page import Keyset, Page, PageRequest, keyset
+from tenantry.db.rows import Rows
 from tenantry.db.session import UnitOfWork
 from tenantry.errors import NotFound
 
@@ -36,6 +39,11 @@ class Repository(Generic[RowT, ViewT]):
     views: ClassVar["Select[Any]"]
     """The statement that selects the view of every row; add `where` to it."""
 
+    by_id: ClassVar["Select[Any]"]
+    removal: ClassVar[Delete]
+    pages: ClassVar[dict[Any, "Select[Any]"]]
+    stored: ClassVar[Rows[Any]]
+
     def __init_subclass__(cls) -> None:
         cls.row_type, cls.view_type = get_args(cls.__orig_bases__[0])  # type: ignore[attr-defined]  # set on every generic subclass
         cls.views = select(
@@ -44,15 +52,19 @@ class Repository(Generic[RowT, ViewT]):
                 for field in cls.view_type.__struct_fields__
             )
         )
+        cls.stored = Rows(cls.row_type)
+        cls.by_id = constant(cls.views.where(cls.row_type.id == bindparam("id")))
+        cls.removal = constant(delete(cls.row_type).where(cls.row_type.id == bindparam("id")))
+        cls.pages = {}
 
     def __init__(self, unit_of_work: UnitOfWork) -> None:
         self.unit_of_work = unit_of_work
 
     async def get(self, id: UUID) -> ViewT:
-        row = await self.unit_of_work.row(self.views.where(self.row_type.id == id))
-        if row is None:
+        found: list[ViewT] = await self.unit_of_work.structs(self.by_id, self.view_type, {"id": id})
+        if not found:
             raise self.not_found
-        return self.view(row)
+        return found[0]
 
     async def entity(self, id: UUID) -> RowT:
         """The row as an object whose rules may change it; locked until the transaction ends."""
@@ -64,42 +76,67 @@ class Repository(Generic[RowT, ViewT]):
 
     async def alter(self, id: UUID, rule: Callable[[RowT], None]) -> ViewT:
         """Apply a rule of the model to one row."""
-        entity = await self.entity(id)
+        rows = self.stored
+        if not (self.unit_of_work.is_optimistic and rows.stand_alone):
+            entity = await self.entity(id)
+            rule(entity)
+            return await self.save(entity)
+        found = await self.unit_of_work.structs(rows.versioned, rows.read, {"id": id})
+        if not found:
+            raise self.not_found
+        version, entity = found[0]
+        before = rows.values(entity)
         rule(entity)
-        return await self.save(entity)
+        if changes := rows.changes(entity, before):
+            values = {"old_id": id, "old_version": version, **changes}
+            await self.unit_of_work.write(rows.change(tuple(changes)), values, otherwise=SerializationFailure)
+        return self._view_of(entity)
 
     async def save(self, entity: RowT) -> ViewT:
         """Write what rules changed in `entity`."""
         await self.unit_of_work.flush()
-        return self.view([getattr(entity, field) for field in self.view_type.__struct_fields__])
+        return self._view_of(entity)
 
     async def add(self, row: RowT) -> ViewT:
-        values = {key: value for key, value in vars(row).items() if key != "_sa_instance_state"}
-        added = await self.unit_of_work.row(
-            insert(self.row_type).values(values).returning(*self.views.selected_columns)
-        )
-        assert added is not None
-        return self.view(added)
+        rows = self.stored
+        rows.complete(row)
+        values = rows.given(row)
+        if rows.echoes(self.view_type.__struct_fields__):
+            await self.unit_of_work.write(rows.insertion(tuple(values)), values)
+            return self._view_of(row)
+        returning = rows.insertion(tuple(values), tuple(self.views.selected_columns))
+        added: list[ViewT] = await self.unit_of_work.structs(returning, self.view_type, values)
+        return added[0]
 
     async def remove(self, id: UUID) -> None:
-        statement: Delete = delete(self.row_type).where(self.row_type.id == id)
-        if await self.unit_of_work.execute(statement) == 0:
-            raise self.not_found
+        await self.unit_of_work.write(self.removal, {"id": id}, otherwise=self.not_found)
 
     async def page(self, views: "Select[Any]", request: PageRequest) -> Page[ViewT]:
         """One page of `views` in the order that was asked for; its cost does not grow with its depth."""
         order = keyset(self.row_type, self.sortable, request)
-        rows = await self.unit_of_work.rows(order.apply(views))
-        items = [self.view(row) for row in rows[: request.limit]]
+        statement = self._whole_list(order) if views is self.views else order.statement(views)
+        items: list[ViewT] = await self.unit_of_work.structs(statement, self.view_type, order.values)
+        following = items[request.limit :]
+        del items[request.limit :]
         return Page(
             items=items,
-            next_cursor=order.cursor_after(items[-1]) if len(rows) > request.limit else None,
+            next_cursor=order.cursor_after(items[-1]) if following else None,
             total=await self._count(views) if request.include_total else msgspec.UNSET,
         )
 
     def view(self, values: Any) -> ViewT:
         view: ViewT = self.view_type(*values)
         return view
+
+    @classmethod
+    def _whole_list(cls, order: Keyset) -> "Select[Any]":
+        """The page of a list that nothing filters, built once for each order."""
+        if order.shape not in cls.pages:
+            cls.pages[order.shape] = constant(order.statement(cls.views))
+        return cls.pages[order.shape]
+
+    def _view_of(self, entity: RowT) -> ViewT:
+        return self.view([getattr(entity, field) for field in self.view_type.__struct_fields__])
 
     async def _count(self, views: "Select[Any]") -> int:
         return int(await self.unit_of_work.scalar(select(func.count()).select_from(views.subquery())))

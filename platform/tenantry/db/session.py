@@ -1,86 +1,147 @@
-"""The unit of work: one request, one transaction, begun by asking the database whether it may happen.
+"""The unit of work: one request, and one transaction for all that it changes.
 
-Repositories give it SQLAlchemy statements and never see a connection, so what carries them can change.
+Repositories give it SQLAlchemy statements and never see a connection. What is bounded travels on the fast lane,
+together with the question whether it may happen; all else takes the ordinary session, where an open transaction waits
+for the next statement.
 """
 
 import asyncio
-import re
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
-from functools import cache
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Executable, Row, TextClause, bindparam, func, select
-from sqlalchemy.exc import DBAPIError
+from psycopg import Error
+from psycopg.pq.abc import PGresult
+from sqlalchemy import Executable, Row, bindparam, func, select
+from sqlalchemy.exc import DBAPIError, MultipleResultsFound
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
-from sqlalchemy.orm import Mapper
-from sqlalchemy.sql import visitors
-from sqlalchemy.sql.schema import Table
 from sqlalchemy.types import Text, Uuid
 
-from tenantry.db.base import Base, TenantOwned
-from tenantry.db.denials import translate
+from tenantry.context import enter_tenant
+from tenantry.db.denials import SerializationFailure, UnacceptableText, translate
+from tenantry.db.lane.fast_lane import FastLane
+from tenantry.db.lane.pipeline import Query
+from tenantry.db.lane.statement import BoundStatement, Statement, bound
+from tenantry.db.lane.work import LaneWork
+from tenantry.db.tenant_tables import TenantNotBound, refuse_tenant_tables, tables_of
+from tenantry.errors import AppError, Unavailable
+from tenantry.observability.database import DatabaseTrip
 from tenantry.security.principal import Principal
 
-__all__ = ("Database", "TenantNotBound", "UnitOfWork")
+__all__ = ("TenantNotBound", "UnitOfWork")
 
+T = TypeVar("T")
+Values = Mapping[str, Any]
 BEGIN_REQUEST = select(
     func.begin_request(
         bindparam("session", type_=Uuid), bindparam("tenant", type_=Uuid), bindparam("permission", type_=Text)
     )
 )
-WORD = re.compile(r"\w+")
+BEGIN_QUERY = Query(b"begin_request", b"SELECT begin_request($1::uuid, $2::uuid, $3::text)")
 SET_LOCAL = select(func.set_config(bindparam("name"), bindparam("value"), True))
 
 
-class TenantNotBound(RuntimeError):
-    """A statement touches a tenant's table and no tenant is bound: a fault of the code, not of the request."""
-
-
 class UnitOfWork:
-    """One transaction. It begins with the first statement and ends with `commit` or `close`, which rolls back."""
+    """It begins with the first statement and ends with `commit` or `close`, which rolls back.
 
-    def __init__(self, sessions: async_sessionmaker[AsyncSession]) -> None:
-        self._session = sessions()
+    `values` of a statement fill its `bindparam`s by name.
+    """
+
+    def __init__(
+        self, sessions: async_sessionmaker[AsyncSession], lane: FastLane | None = None, *, repeatable: bool = False
+    ) -> None:
+        self._sessions = sessions
+        self._session: AsyncSession | None = None
+        self._fast_lane = lane
+        self._lane: LaneWork | None = None
+        self._question: Values | None = None
+        self._answered = False
+        self._has_failed = False
         self._ended = False
+        self._repeatable = repeatable
+        self.has_conflicted = False
+        """Somebody else was faster, and doing all of it again may succeed."""
         self.tenant_id: UUID | None = None
         self.user_id: UUID | None = None
 
-    async def begin_request(self, principal: Principal, permission: str | None) -> None:
-        """Check that session, user, tenant, membership and permission hold now, and bind tenant and user.
+    def begin_request(self, principal: Principal, permission: str | None) -> None:
+        """Let every transaction begin by checking that session, user, tenant, membership and permission hold now.
 
-        `permission` None asks for session and user only, and binds no tenant.
+        It binds tenant and user. `permission` None asks for session and user only, and binds no tenant.
         """
-        tenant = principal.tenant_id if permission else None
-        await self._run(BEGIN_REQUEST, {"session": principal.session_id, "tenant": tenant, "permission": permission})
-        self.tenant_id, self.user_id = tenant, principal.user_id
+        self.user_id = principal.user_id
+        self.tenant_id = principal.tenant_id if permission else None
+        self._question = {"session": principal.session_id, "tenant": self.tenant_id, "permission": permission}
+        if self._fast_lane is not None:
+            values = (
+                principal.session_id.hex.encode(),
+                self.tenant_id.hex.encode() if self.tenant_id else None,
+                permission.encode() if permission else None,
+            )
+            self._lane = LaneWork(self._fast_lane, (BEGIN_QUERY, values))
+
+    async def authorize(self) -> None:
+        """Ask now, unless the database has already spoken. No answer may leave before."""
+        if self._answered or self._question is None:
+            return
+        if self._lane is None or not await self._translated(self._lane.ask()):
+            await self._interactive()
+        self._confirm()
+
+    @property
+    def is_optimistic(self) -> bool:
+        """Whether a change may rest on what was read without a lock: a conflict repeats the whole request."""
+        return self._repeatable and self._lane is not None and self._session is None
 
     async def bind_tenant(self, tenant_id: UUID) -> None:
         """Work for this tenant until the transaction ends: for jobs, commands and the birth of a tenant."""
-        await self._run(SET_LOCAL, {"name": "app.tenant_id", "value": str(tenant_id)})
+        await self._interactive()
+        await self._execute(SET_LOCAL, {"name": "app.tenant_id", "value": str(tenant_id)})
         self.tenant_id = tenant_id
 
     async def bind_user(self, user_id: UUID) -> None:
         """Let this person's own rows of every tenant be read, once they have proven who they are."""
-        await self._run(SET_LOCAL, {"name": "app.user_id", "value": str(user_id)})
+        await self._interactive()
+        await self._execute(SET_LOCAL, {"name": "app.user_id", "value": str(user_id)})
         self.user_id = user_id
 
-    async def rows(self, statement: Executable) -> Sequence[Row[Any]]:
-        rows: Sequence[Row[Any]] = (await self._run(statement)).all()
+    async def structs(self, statement: Executable, into: Callable[..., T], values: Values | None = None) -> list[T]:
+        """The columns of each row, in their order, given to `into`."""
+        if (read := await self._read_fast(statement, values)) is not None:
+            return read[0].structs(read[1], into)
+        return [into(*row) for row in (await self._run(statement, values)).all()]
+
+    async def rows(self, statement: Executable, values: Values | None = None) -> Sequence[Row[Any]]:
+        if (read := await self._read_fast(statement, values)) is not None:
+            return read[0].rows(read[1])
+        rows: Sequence[Row[Any]] = (await self._run(statement, values)).all()
         return rows
 
-    async def row(self, statement: Executable) -> Row[Any] | None:
+    async def row(self, statement: Executable, values: Values | None = None) -> Row[Any] | None:
         """The one row, or None; more than one is an error."""
-        row: Row[Any] | None = (await self._run(statement)).one_or_none()
-        return row
+        rows = await self.rows(statement, values)
+        if len(rows) > 1:
+            raise MultipleResultsFound
+        return rows[0] if rows else None
 
-    async def scalar(self, statement: Executable) -> Any:
-        return (await self._run(statement)).scalar_one_or_none()
+    async def scalar(self, statement: Executable, values: Values | None = None) -> Any:
+        row = await self.row(statement, values)
+        return row[0] if row is not None else None
 
-    async def execute(self, statement: Executable) -> int:
-        """The number of rows that were changed."""
-        return int((await self._run(statement)).rowcount)
+    async def write(
+        self, statement: Executable, values: Values | None = None, *, otherwise: type[AppError] | None = None
+    ) -> None:
+        """Write by the commit at the latest; where no row is changed by then, the request fails with `otherwise`."""
+        if self._lane is not None and self._session is None and not self._ended:
+            held = self._bound(statement, values)
+            if self._lane.hold(held, statement, values, otherwise):
+                return
+        if await self.execute(statement, values) == 0 and otherwise is not None:
+            raise otherwise
+
+    async def execute(self, statement: Executable, values: Values | None = None) -> int:
+        """Write at once; the number of rows that were changed."""
+        return int((await self._run(statement, values)).rowcount)
 
     async def execute_many(self, statement: Executable, rows: Sequence[dict[str, Any]]) -> int:
         """Once with the parameters of each row, in one round trip; the number of rows that were changed."""
@@ -92,16 +153,22 @@ class UnitOfWork:
 
     async def flush(self) -> None:
         """Write what rules have changed in entities."""
-        try:
-            await self._session.flush()
-        except DBAPIError as error:
-            raise translate(error) from error
+        session = await self._interactive()
+        await self._translated(session.flush())
 
     async def commit(self) -> None:
         try:
-            await self._session.commit()
-        except DBAPIError as error:
-            raise translate(error) from error
+            if self._has_failed:
+                raise RuntimeError("a statement failed, so PostgreSQL would roll back what is to be committed")
+            if self._lane is not None and self._session is None and (self._lane.held or not self._answered):
+                if await self._translated(self._lane.commit()):
+                    self._confirm()
+                else:
+                    await self._interactive()
+            elif self._question is not None and not self._answered:
+                await self._interactive()
+            if self._session is not None:
+                await self._translated(self._session.commit())
         finally:
             await self.close()
 
@@ -109,76 +176,73 @@ class UnitOfWork:
         """Roll back what was not committed and give the connection back, even when the request is cancelled."""
         if not self._ended:
             self._ended = True
-            await asyncio.shield(self._session.close())
+            if self._session is not None:
+                await asyncio.shield(self._session.close())
 
-    async def _run(
-        self, statement: Executable, parameters: dict[str, Any] | Sequence[dict[str, Any]] | None = None
-    ) -> Any:
+    async def _read_fast(self, statement: Executable, values: Values | None) -> tuple[Statement, PGresult] | None:
+        """None where the session has to read."""
+        if self._lane is None or self._session is not None or self._ended:
+            return None
+        read = self._bound(statement, values)
+        if not self._lane.takes_read(read):
+            return None
+        result = await self._translated(self._lane.read(read))
+        if result is None:
+            return None
+        self._confirm()
+        return read.statement, result
+
+    def _bound(self, statement: Executable, values: Values | None) -> BoundStatement:
+        prepared = bound(statement, values)
+        if self.tenant_id is None:
+            refuse_tenant_tables(prepared.statement.tables, user_is_bound=True)
+        return prepared
+
+    async def _run(self, statement: Executable, values: Values | Sequence[Values] | None = None) -> Any:
+        if self.tenant_id is None:
+            refuse_tenant_tables(tables_of(statement), user_is_bound=self.user_id is not None)
+        await self._interactive()
+        return await self._execute(statement, values)
+
+    async def _interactive(self) -> AsyncSession:
+        """The ordinary session, in a transaction that has begun with the question and holds what was written so far."""
         if self._ended:
             raise RuntimeError("this unit of work has ended; a stream needs one of its own")
-        if self.tenant_id is None:
-            _refuse_tenant_tables(statement, user_is_bound=self.user_id is not None)
+        if self._session is None:
+            self._session = self._sessions()
+            if self._question is not None:
+                await self._execute(BEGIN_REQUEST, self._question)
+                self._confirm()
+            for write in self._lane.held if self._lane is not None else ():
+                changed = (await self._execute(write.source, write.values)).rowcount
+                if not changed and write.otherwise is not None:
+                    raise write.otherwise
+        return self._session
+
+    async def _execute(self, statement: Executable, values: Values | Sequence[Values] | None) -> Any:
+        assert self._session is not None
+        with DatabaseTrip("session", statement):
+            return await self._translated(self._session.execute(statement, values))
+
+    def _confirm(self) -> None:
+        if not self._answered:
+            self._answered = True
+            enter_tenant(self.tenant_id)
+
+    async def _translated(self, work: Awaitable[T]) -> T:
         try:
-            return await self._session.execute(statement, parameters)
-        except DBAPIError as error:
-            raise translate(error) from error
-
-
-class Database:
-    """Gives units of work. `transaction` is one of its own, for effects that outlive an error response."""
-
-    def __init__(self, sessions: async_sessionmaker[AsyncSession]) -> None:
-        self._sessions = sessions
-
-    def unit_of_work(self) -> UnitOfWork:
-        return UnitOfWork(self._sessions)
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[UnitOfWork]:
-        """Commits at the end of the block, rolls back when it raises."""
-        unit_of_work = self.unit_of_work()
-        try:
-            yield unit_of_work
-            await unit_of_work.commit()
-        finally:
-            await unit_of_work.close()
-
-
-def _refuse_tenant_tables(statement: Executable, *, user_is_bound: bool) -> None:
-    closed = _tenant_tables() - (_tables_with_own_rows() if user_is_bound else frozenset())
-    for element in _elements(statement, set()):
-        if touched := closed.intersection(_names(element)):
-            raise TenantNotBound(f"no tenant is bound, and the statement touches {', '.join(touched)}")
-
-
-def _names(element: Any) -> list[str]:
-    """Of tables; of SQL as text every word may be one."""
-    if isinstance(element, TextClause):
-        return WORD.findall(element.text)
-    return [element.name] if isinstance(element, Table) else []
-
-
-def _elements(root: Any, seen: set[Any]) -> Iterator[Any]:
-    """All parts of a statement; UPDATE and DELETE name a second table by nothing but its columns."""
-    for element in visitors.iterate(root):
-        yield element
-        table = getattr(element, "table", None)
-        if table is not None and table not in seen:
-            seen.add(table)
-            yield from _elements(table, seen)
-
-
-@cache
-def _tenant_tables() -> frozenset[str]:
-    return frozenset(mapper.local_table.description for mapper in _tenant_owned())
-
-
-@cache
-def _tables_with_own_rows() -> frozenset[str]:
-    """Those of which people see their own rows without a tenant."""
-    owned = (mapper for mapper in _tenant_owned() if mapper.class_.readable_across_tenants)
-    return frozenset(mapper.local_table.description for mapper in owned)
-
-
-def _tenant_owned() -> list[Mapper[Any]]:
-    return [mapper for mapper in Base.registry.mappers if issubclass(mapper.class_, TenantOwned)]
+            return await work
+        except (DBAPIError, Error) as error:
+            told = translate(error)
+            # Else the value never left this process, and the database has said nothing yet.
+            self._answered |= not isinstance(told, UnacceptableText)
+            self._has_failed = self._session is not None
+            self.has_conflicted = isinstance(told, SerializationFailure)
+            raise told from error
+        except SerializationFailure:
+            self.has_conflicted = True
+            raise
+        except Unavailable:
+            # Nothing is told of anything, so nobody has to be asked.
+            self._answered = True
+            raise

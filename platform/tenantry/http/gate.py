@@ -1,5 +1,7 @@
 """The gate before every route: enforces its policy, and opens and ends its unit of work."""
 
+import asyncio
+
 from litestar import Litestar, Request
 from litestar.config.app import AppConfig
 from litestar.datastructures import State
@@ -9,22 +11,33 @@ from litestar.plugins import InitPlugin
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from sqlalchemy import text
 
-from tenantry.context import bind_actor, bind_effect, enter_tenant
-from tenantry.db.session import Database, UnitOfWork
-from tenantry.errors import Unauthenticated
-from tenantry.http.policy import Allow, SignedIn, policy_of
+from tenantry.config import Settings
+from tenantry.context import bind_actor, bind_effect
+from tenantry.db.database import Database
+from tenantry.db.session import UnitOfWork
+from tenantry.errors import Unauthenticated, Unavailable
+from tenantry.http.plan import RoutePlan, plan_of
+from tenantry.http.policy import Allow, policy_of
 from tenantry.http.problems import send_problem
-from tenantry.http.request import ApiRequest
+from tenantry.http.request import BODY, ApiRequest
 from tenantry.readiness import NotReady, Readiness
 from tenantry.security.principal import CredentialVerifier, Principal
 
 __all__ = ("GatePlugin",)
 
+ATTEMPTS = 3
+
+
+class RequestTimeout(Unavailable):
+    code = "request_timeout"
+    title = "This took too long; what it was to change may or may not have been kept"
+
 
 class GatePlugin(InitPlugin):
     """Puts the gate before every route, and watches that the database knows the permissions they ask for."""
 
-    def __init__(self, verifier: CredentialVerifier, readiness: Readiness) -> None:
+    def __init__(self, settings: Settings, verifier: CredentialVerifier, readiness: Readiness) -> None:
+        self.settings = settings
         self.verifier = verifier
         readiness.add("permissions", self._check_permissions)
 
@@ -35,7 +48,7 @@ class GatePlugin(InitPlugin):
         return app_config
 
     def _gate(self, app: ASGIApp) -> "Gate":
-        return Gate(app, self.verifier)
+        return Gate(app, self.verifier, self.settings.request_timeout_seconds)
 
     def _start(self, app: Litestar) -> None:
         self.app = app
@@ -60,36 +73,60 @@ def principal_of(request: Request[Principal, object, State]) -> Principal:
 class Gate:
     """The innermost middleware of every route.
 
-    It authenticates without I/O, then opens the unit of work with the question whether all of it holds now, and
-    commits before the response starts: a commit that fails is an error answer, never a success.
+    It authenticates without I/O and opens the unit of work, whose every transaction begins with the question whether
+    all of it holds now. It commits before the response starts: a commit that fails is an error answer, never a
+    success. No answer leaves before the database has said that the caller may have it.
     """
 
-    def __init__(self, app: ASGIApp, verifier: CredentialVerifier) -> None:
+    def __init__(self, app: ASGIApp, verifier: CredentialVerifier, seconds: float) -> None:
         self.app = app
         self.verifier = verifier
+        self.seconds = seconds
+        self.plans: dict[int, RoutePlan] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
             await self.app(scope, receive, send)
             return
-        database: Database = scope["litestar_app"].state.database
-        policy = policy_of(scope["route_handler"])
-        unit_of_work = database.unit_of_work()
-        scope["state"]["unit_of_work"] = unit_of_work
+        handler = scope["route_handler"]
+        plan = self.plans.get(id(handler)) or self.plans.setdefault(id(handler), plan_of(handler))
         try:
-            if isinstance(policy, Allow | SignedIn):
-                principal = scope["user"] = self._authenticate(scope)
-                bind_actor(actor=principal.user_id, tenant=principal.tenant_id)
-                if "data" in scope["route_handler"].parsed_fn_signature.parameters:
-                    # Before the transaction begins: a client that sends slowly must not hold a connection.
-                    await ApiRequest(scope, receive, send).body()
-                permission = policy.permission.name if isinstance(policy, Allow) else None
-                await unit_of_work.begin_request(principal, permission)
-                enter_tenant(unit_of_work.tenant_id)
-            effect = policy.audit if isinstance(policy, Allow | SignedIn) else None
-            await self.app(scope, receive, commit_before_response(unit_of_work, effect, scope, receive, send))
-        finally:
-            await unit_of_work.close()
+            async with asyncio.timeout(self.seconds) as deadline:
+                await self._answer(plan, deadline, scope, receive, send)
+        except TimeoutError as error:
+            if deadline.expired():
+                raise RequestTimeout from error
+            raise
+
+    async def _answer(
+        self, plan: RoutePlan, deadline: asyncio.Timeout, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        principal = None
+        if not plan.is_public:
+            principal = scope["user"] = self._authenticate(scope)
+            bind_actor(actor=principal.user_id, tenant=principal.tenant_id)
+            if plan.takes_body:
+                # Before any transaction begins: a client that sends slowly must not hold a connection.
+                await ApiRequest(scope, receive, send).body()
+        attempts = ATTEMPTS if principal is not None and plan.is_repeatable else 1
+        for attempt in range(1, attempts + 1):
+            database: Database = scope["litestar_app"].state.database
+            # After a conflict the ordinary session waits for its turn.
+            unit_of_work = database.unit_of_work(fast=attempt == 1, repeatable=plan.is_repeatable)
+            scope["state"]["unit_of_work"] = unit_of_work
+            if principal is not None:
+                unit_of_work.begin_request(principal, plan.permission)
+            ending = Ending(unit_of_work, plan.effect, deadline, scope, receive, send, may_repeat=attempt < attempts)
+            try:
+                if principal is not None and not plan.is_repeatable:
+                    await unit_of_work.authorize()
+                await self.app(scope, receive, ending.send)
+            finally:
+                await unit_of_work.close()
+            if not ending.repeats:
+                return
+            # Litestar keeps in the state what it has found out of a request, also that its answer has begun.
+            scope = {**scope, "state": {BODY: scope["state"].get(BODY)}}  # type: ignore[assignment]  # a copy of a typed dict
 
     def _authenticate(self, scope: Scope) -> Principal:
         header = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
@@ -99,28 +136,49 @@ class Gate:
         return self.verifier.verify(credential.strip())
 
 
-def commit_before_response(
-    unit_of_work: UnitOfWork, effect: str | None, scope: Scope, receive: Receive, send: Send
-) -> Send:
+class Ending:
     """`send` that ends the unit of work as the status of the response says, before any byte of it leaves."""
-    answered_otherwise = False
 
-    async def ending_send(message: Message) -> None:
-        nonlocal answered_otherwise
-        if answered_otherwise:
+    def __init__(
+        self, unit_of_work: UnitOfWork, effect: str | None, deadline: asyncio.Timeout,
+        scope: Scope, receive: Receive, send: Send, *, may_repeat: bool,
+    ) -> None:  # fmt: skip
+        self._unit_of_work = unit_of_work
+        self._effect = effect
+        self._deadline = deadline
+        self._connection = (scope, receive, send)
+        self._send = send
+        self._may_repeat = may_repeat
+        self._drops = False
+        self.repeats = False
+        """Nothing has been sent: somebody else was faster, and all of it is to be done again."""
+
+    async def send(self, message: Message) -> None:
+        if self._drops:
             return
         if message["type"] == "http.response.start":
             try:
-                if message["status"] < 400:
-                    await unit_of_work.commit()
-                    bind_effect(effect)
-                else:
-                    await unit_of_work.close()
+                await self._end(message["status"])
             except Exception as error:
                 # Litestar already counts the response as started and would drop an exception from here.
-                answered_otherwise = True
-                await send_problem(error, scope, receive, send)
+                if not self._conflicts():
+                    self._drops = True
+                    await send_problem(error, *self._connection)
                 return
-        await send(message)
+            if self._conflicts():
+                return
+            # A stream takes as long as it takes.
+            self._deadline.reschedule(None)
+        await self._send(message)
 
-    return ending_send
+    async def _end(self, status: int) -> None:
+        if status < 400:
+            await self._unit_of_work.commit()
+            bind_effect(self._effect)
+        else:
+            await self._unit_of_work.authorize()
+            await self._unit_of_work.close()
+
+    def _conflicts(self) -> bool:
+        self.repeats = self._drops = self._may_repeat and self._unit_of_work.has_conflicted
+        return self.repeats

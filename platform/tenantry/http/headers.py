@@ -4,7 +4,9 @@ It wraps the whole application, so 404, 405, 413 and 500 pass through it as well
 """
 
 import re
+from collections.abc import Iterable
 from time import perf_counter
+from typing import Literal
 
 import structlog
 from litestar import Litestar
@@ -13,13 +15,16 @@ from litestar.datastructures import MutableScopeHeaders
 from litestar.enums import HttpMethod, ScopeType
 from litestar.plugins import InitPlugin
 from litestar.routes import HTTPRoute
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPResponseStartEvent, Message, Receive, Scope, Send
+from uuid_utils import uuid7
 
 from tenantry.config import Settings
-from tenantry.context import start_request
+from tenantry.context import RequestRecord, start_request
 from tenantry.http.problems import handle_exception, send_problem
 from tenantry.http.request import ApiRequest
-from tenantry.ids import new_id
+from tenantry.observability.access import log_access
+from tenantry.observability.metrics import metrics
+from tenantry.observability.tracing import trace_id
 
 __all__ = ("HttpPlugin",)
 
@@ -36,7 +41,9 @@ SECURITY_HEADERS = {
     "X-Frame-Options": "DENY",
     "Cache-Control": "no-store",
 }
-
+RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+OWN_NAMES = frozenset({b"x-request-id", *(name for name, _ in RAW_HEADERS)})
+METHODS = frozenset(HttpMethod.__members__)
 
 # The documentation and the pages that a mail links to: nothing from elsewhere, nothing inline.
 PAGE_POLICY = (
@@ -83,15 +90,15 @@ class OutermostLayer:
             await self.app(scope, receive, send)
             return
         started = perf_counter()
-        identifier = request_id_of(scope)
-        start_request(identifier)
+        metrics.in_progress += 1
+        record = start_request(request_id_of(scope), trace_id())
         status = size = 0
 
         async def finishing_send(message: Message) -> None:
             nonlocal status, size
             if message["type"] == "http.response.start":
                 status = message["status"]
-                self._complete(MutableScopeHeaders.from_message(message), scope, status, identifier)
+                self._complete(message, scope, record.request_id)
             elif message["type"] == "http.response.body":
                 size += len(message.get("body", b""))
             await send(message)
@@ -104,19 +111,17 @@ class OutermostLayer:
                 raise
             await send_problem(error, scope, receive, finishing_send)
         finally:
-            _log.info(
-                "request",
-                method=scope["method"],
-                route=scope.get("path_template") or "(none)",
-                status=status or "cancelled",
-                milliseconds=round((perf_counter() - started) * 1000, 1),
-                bytes=size,
-                client=(scope.get("client") or ("",))[0],
-            )
+            metrics.in_progress -= 1
+            finish(record, scope, status or "cancelled", size, perf_counter() - started)
 
-    def _complete(self, headers: MutableScopeHeaders, scope: Scope, status: int, identifier: str) -> None:
+    def _complete(self, message: HTTPResponseStartEvent, scope: Scope, identifier: str) -> None:
+        method = scope.get("method")
+        if method != HttpMethod.OPTIONS and not is_special(message["headers"]):
+            message["headers"] = [*message["headers"], (b"x-request-id", identifier.encode()), *RAW_HEADERS]
+            return
+        headers = MutableScopeHeaders.from_message(message)
         headers["X-Request-ID"] = identifier
-        if scope.get("method") == HttpMethod.OPTIONS and status < 400:
+        if method == HttpMethod.OPTIONS and message["status"] < 400:
             headers["Allow"] = self.allowed[scope["path_template"]]
         if headers.get("content-type", "").startswith("text/html"):
             headers["Content-Security-Policy"] = PAGE_POLICY
@@ -124,7 +129,30 @@ class OutermostLayer:
             headers.setdefault(name, value)
 
 
+def is_special(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a response says something of its own of what every response says."""
+    for name, value in headers:
+        lowered = name.lower()
+        if lowered in OWN_NAMES or (lowered == b"content-type" and value.startswith(b"text/html")):
+            return True
+    return False
+
+
 def request_id_of(scope: Scope) -> str:
     """The caller's own id where it is harmless to log, else a new one."""
-    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-    return given.decode() if ACCEPTED_REQUEST_ID.fullmatch(given) else str(new_id())
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            if ACCEPTED_REQUEST_ID.fullmatch(value):
+                return value.decode()
+            break
+    return str(uuid7())
+
+
+def finish(record: RequestRecord, scope: Scope, status: int | Literal["cancelled"], size: int, seconds: float) -> None:
+    method = scope.get("method", "")
+    route = scope.get("path_template") or "(none)"
+    client = (scope.get("client") or ("",))[0]
+    if method not in METHODS:
+        method = "(other)"
+    metrics.request_ended(method, route, status, seconds)
+    log_access(record, method, route, status, seconds, size, client)

@@ -70,7 +70,7 @@ def problem_of(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
             status, code, title, errors = _invalid_input(error)
     else:
         status, code, title, detail, headers = AppError.status, AppError.code, AppError.title, None, {}
-    identifier = request_id.get()
+    identifier = request_id()
     problem = Problem(
         type=f"urn:tenantry:problem:{code}",
         title=title,

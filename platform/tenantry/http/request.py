@@ -15,9 +15,11 @@ from tenantry.errors import AppError, BadRequest, Unprocessable
 from tenantry.http.problems import FieldError
 from tenantry.security.principal import Principal
 
-__all__ = ("ApiRequest",)
+__all__ = ("BODY", "ApiRequest")
 
 BODY_SECONDS = 15
+BODY = "body"
+"""Where the state of a scope keeps it."""
 
 
 class MalformedBody(BadRequest):
@@ -41,6 +43,10 @@ class ApiRequest(Request[Principal, Any, State]):
     """Litestar would accept JSON under any content type, and numbers in strings; this request does not."""
 
     async def body(self) -> bytes:
+        """Read and checked once for all request objects of a scope."""
+        known: bytes | None = self.scope["state"].get(BODY)
+        if known is not None:
+            return known
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 body = await super().body()
@@ -53,6 +59,7 @@ class ApiRequest(Request[Principal, Any, State]):
                 raise UnsupportedMediaType(f"Send the body as {wanted.value}.")
             if not body:
                 raise MalformedBody("A body is required.")
+        self.scope["state"][BODY] = body
         return body
 
     async def json(self) -> Any:

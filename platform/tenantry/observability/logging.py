@@ -13,6 +13,8 @@ from litestar.config.app import AppConfig
 from litestar.plugins import InitPlugin
 
 from tenantry.config import Settings
+from tenantry.context import current_request
+from tenantry.observability.access import LineHandler, render_access_as_json
 
 __all__ = ("LoggingPlugin", "configure_logging", "redact")
 
@@ -51,7 +53,7 @@ def configure_logging(settings: Settings) -> None:
     """Send our events and those of libraries through the same processors to standard output."""
     as_json = (settings.log_format or ("json" if settings.is_production else "console")) == "json"
     shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
+        add_request,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -60,24 +62,23 @@ def configure_logging(settings: Settings) -> None:
         redact,
         *(() if as_json else (escape,)),
     ]
-    renderer: Any = (
-        structlog.processors.JSONRenderer()
-        if as_json
-        else structlog.dev.ConsoleRenderer(
-            colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
+    console = structlog.dev.ConsoleRenderer(
+        colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
     )
+    json = structlog.processors.JSONRenderer(separators=(",", ":"))
+    rendering: list[Any] = [in_order, json] if as_json else [console]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = LineHandler(sys.stdout)
+    render_access_as_json(handler if as_json else None)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )
     root = logging.getLogger()
@@ -87,6 +88,27 @@ def configure_logging(settings: Settings) -> None:
     logging.getLogger("uvicorn.access").disabled = True
     for noisy in ("httpx", "httpcore", "asyncio", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def in_order(_: Any, __: str, event: Event) -> Event:
+    """First what every line has, so that a person can read down a column."""
+    first = {key: event[key] for key in ("timestamp", "level", "logger", "event") if key in event}
+    return {**first, **event}
+
+
+def add_request(_: Any, __: str, event: Event) -> Event:
+    """Say for which request, and for whom, the line was written."""
+    if (record := current_request()) is not None:
+        for key, value in (
+            ("request_id", record.request_id or None),
+            ("trace_id", record.trace_id),
+            ("actor", record.actor),
+            ("tenant", record.claimed_tenant),
+            ("effect", record.effect),
+        ):
+            if value is not None:
+                event.setdefault(key, str(value))
+    return event
 
 
 def redact(_: Any, __: str, event: Event) -> Event:

@@ -13,7 +13,7 @@ from litestar import Litestar
 
 from tenantry.app import create_app
 from tenantry.config import Settings
-from tenantry.db.session import Database
+from tenantry.db.database import Database
 from tenantry.security.plugin import SecurityPlugin
 from tenantry.testing import event_loop
 from tenantry.testing.api import Api
@@ -27,6 +27,7 @@ RUN, HOME = "PYTEST_TENANTRY_RUN", "PYTEST_TENANTRY_HOME"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--postgres", metavar="URL", help="administrator of a PostgreSQL to use, not the embedded one")
+    parser.addoption("--no-fast-lane", action="store_true", help="send every statement through the ordinary session")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -70,12 +71,15 @@ def database_urls(databases: TestDatabases, worker_id: str) -> Iterator[Database
 
 
 @pytest.fixture(scope="session")
-def settings(database_urls: DatabaseUrls, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def settings(
+    database_urls: DatabaseUrls, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Settings:
     return Settings(
         home=str(tmp_path_factory.mktemp("home")),
         database_url=database_urls.runtime,
         migration_database_url=database_urls.migration,
         database_pool_size=5,
+        database_fast_lane=not request.config.getoption("no_fast_lane"),
     )
 
 

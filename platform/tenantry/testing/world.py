@@ -9,7 +9,7 @@ from polyfactory.factories.sqlalchemy_factory import SQLAlchemyFactory
 from sqlalchemy import insert, text
 
 from tenantry.clock import now
-from tenantry.db.session import Database
+from tenantry.db.database import Database
 from tenantry.ids import new_id
 from tenantry.security.permissions import Role
 from tenantry.security.principal import Principal

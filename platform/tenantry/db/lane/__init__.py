@@ -1,0 +1,1 @@
+"""The fast lane: closed groups of bounded statements, one round trip each, over connections that requests share."""

@@ -1,0 +1,21 @@
+"""The application as a worker process serves it."""
+
+import gc
+
+from litestar import Litestar
+
+from tenantry.app import create_app
+
+__all__ = ("application",)
+
+
+def application() -> Litestar:
+    app = create_app()
+    app.on_startup.append(_settle)
+    return app
+
+
+def _settle() -> None:
+    """Exempt what was loaded at the start from garbage collection: it stays, and looking through it stops requests."""
+    gc.collect()
+    gc.freeze()
