@@ -4,14 +4,21 @@ from collections.abc import Callable
 from inspect import Parameter, Signature
 from typing import Any, get_type_hints
 
+from litestar._kwargs.dependencies import DependencyContainer
+from litestar._kwargs.kwargs_model import KwargsModel
 from litestar.config.app import AppConfig
+from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency, Provide
 from litestar.plugins import InitPlugin
+from litestar.plugins.base import ReceiveRoutePlugin
+from litestar.routes import BaseRoute, HTTPRoute
 
 __all__ = ("InjectPlugin", "provided", "provider")
 
+Connection = ASGIConnection[Any, Any, Any, Any]
 
-class InjectPlugin(InitPlugin):
+
+class InjectPlugin(InitPlugin, ReceiveRoutePlugin):
     """`InjectPlugin(settings=settings)` gives every handler that names `settings` that object."""
 
     def __init__(self, **objects: Any) -> None:
@@ -20,6 +27,50 @@ class InjectPlugin(InitPlugin):
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         app_config.dependencies.update({name: provided(value) for name, value in self.objects.items()})
         return app_config
+
+    def receive_route(self, route: BaseRoute) -> None:
+        if isinstance(route, HTTPRoute):
+            for method, (handler, model) in route.route_handler_map.items():
+                dependencies = [dependency for batch in model.dependency_batches for dependency in batch]
+                if all(is_called_at_once(dependency.provide) for dependency in dependencies):
+                    arguments = Arguments(model, dependencies)
+                    route.route_handler_map[method] = handler, arguments  # type: ignore[assignment]  # in its place
+
+
+class Arguments:
+    """The arguments of a handler, in place of Litestar's own model of them.
+
+    Litestar makes dependencies that need not wait for each other in a task for each, and looks whether every argument
+    of every provider is of its type: together a quarter of what a list computes. Here they are made one after the
+    other in the request's own task; types are checked where an argument comes from outside, and for the handler.
+    """
+
+    def __init__(self, model: KwargsModel, dependencies: list[DependencyContainer]) -> None:
+        self.model = model
+        self.has_kwargs = model.has_kwargs
+        self.dependency_batches = ()  # nothing is left for Litestar to make
+        names = {dependency.key for dependency in dependencies} | {"request"}
+        self.steps = [
+            (dependency.key, dependency.provide, tuple(needed), names.issuperset(needed))
+            for dependency in dependencies
+            for needed in [dependency.provide.parsed_fn_signature.parameters]
+        ]
+
+    async def to_kwargs(self, connection: Connection) -> dict[str, Any]:
+        arguments = await self.model.to_kwargs(connection)
+        for name, provide, needed, is_trusted in self.steps:
+            if is_trusted:
+                arguments[name] = provide.dependency(**{need: arguments[need] for need in needed})
+            else:
+                parsed = provide.signature_model.parse_values_from_connection_kwargs(connection, arguments)
+                arguments[name] = provide.dependency(**parsed)
+        return arguments
+
+
+def is_called_at_once(provide: Provide) -> bool:
+    """No coroutine, no generator that is to be closed later, no value that is kept."""
+    is_generator = provide.has_sync_generator_dependency or provide.has_async_generator_dependency
+    return provide.has_sync_callable and not is_generator and not provide.use_cache
 
 
 def provided(value: object) -> Provide:

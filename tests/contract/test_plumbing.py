@@ -1,0 +1,172 @@
+"""Where the service leaves Litestar's own way for a shorter one, its answers stay those of Litestar."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from ipaddress import IPv4Address
+from typing import Annotated, Any
+from uuid import UUID
+
+import httpx
+import msgspec
+import pytest
+from litestar import Litestar, MediaType, Request, Response, Router, get
+from litestar.background_tasks import BackgroundTask
+from litestar.datastructures import Cookie, ResponseHeader, State
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath, QueryParameter
+from litestar.plugins import PluginProtocol
+
+from tenantry.http.response import ApiResponse
+from tenantry.inject import InjectPlugin, provided, provider
+
+Number = Annotated[int, QueryParameter(ge=1)]
+
+
+class Thing(msgspec.Struct):
+    id: UUID
+    at: datetime
+    address: IPv4Address
+    name: str = "Käse ✓"
+
+
+THING = Thing(UUID(int=7), datetime(2027, 1, 1, tzinfo=UTC), IPv4Address("192.0.2.1"))
+
+
+@asynccontextmanager
+async def client_of(
+    handler: Any, *plugins: PluginProtocol, response_class: type[Response[Any]] | None = None, **provides: Provide
+) -> AsyncIterator[httpx.AsyncClient]:
+    router = Router("/", route_handlers=[handler], dependencies=provides, response_class=response_class)
+    app = Litestar([router], plugins=plugins, openapi_config=None)
+    transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]  # Litestar's own ASGI types are narrower
+    async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+        yield client
+
+
+def made(dependency: Any) -> Provide:
+    return Provide(dependency, sync_to_thread=False)
+
+
+async def nothing() -> None:
+    """A background task."""
+
+
+@pytest.mark.parametrize("value", [THING, [THING], {"thing": THING}, "text", None, 5], ids=repr)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"status_code": 202},
+        {"media_type": MediaType.JSON},
+        {"media_type": MediaType.MESSAGEPACK},
+        {"media_type": "application/vnd.thing+json"},
+        {"response_headers": [ResponseHeader(name="x-more", value="1")]},
+        {"response_cookies": [Cookie("crumb", "1")]},
+        {"type_encoders": {IPv4Address: lambda address: f"<{address}>"}},
+        {"background": BackgroundTask(nothing)},
+    ],
+    ids=lambda options: "".join(options) or "plain",
+)
+async def test_response_is_that_of_litestar(value: Any, options: dict[str, Any]) -> None:
+    """Whatever a handler returns and its decorator says, status, headers and body are those of Litestar's response."""
+
+    async def handler() -> Any:
+        return value
+
+    handler.__annotations__["return"] = type(value)  # Litestar goes by it
+    answers = []
+    for response_class in (Response, ApiResponse):
+        async with client_of(get("/", **options)(handler), response_class=response_class) as client:
+            answers.append(await client.get("/"))
+    expected, actual = answers
+
+    assert expected.status_code == actual.status_code
+    assert expected.headers.multi_items() == actual.headers.multi_items()
+    assert expected.content == actual.content
+
+
+def asked_of(base: NamedDependency[int], number: Number, request: Request[None, None, State]) -> list[Any]:
+    return [base, number, request.url.path]
+
+
+class Sum:
+    def __init__(self, asked: list[Any], base: int) -> None:
+        self.values = [*asked, base]
+
+
+@get("/{id:uuid}")
+async def summed(sum: NamedDependency[Sum], id: FromPath[UUID]) -> list[Any]:
+    return [*sum.values, id.int]
+
+
+PATH = f"/{UUID(int=7)}"
+
+
+@pytest.mark.parametrize("plugins", [[], [InjectPlugin()]], ids=["Litestar", "ours"])
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        (f"{PATH}?number=3", [10, 3, PATH, 10, 7]),
+        (f"{PATH}?number=0", "Expected `int` >= 1"),
+        (f"{PATH}?number=three", "Expected `int`, got `str`"),
+        (PATH, "Missing required query parameter 'number'"),
+    ],
+)
+async def test_arguments_are_those_of_litestar(plugins: list[PluginProtocol], target: str, expected: Any) -> None:
+    """Dependencies get each other, the request and its checked parameters, with our plugin as without it."""
+    sum = made(provider(Sum))
+    async with client_of(summed, *plugins, base=provided(10), asked=made(asked_of), sum=sum) as client:
+        answer = await client.get(target)
+
+    if isinstance(expected, list):
+        assert (200, expected) == (answer.status_code, answer.json())
+    else:
+        assert 400 == answer.status_code
+        assert expected in answer.text
+
+
+@get("/")
+async def tasks(one: NamedDependency[Any], two: NamedDependency[Any]) -> int:
+    return len({one, two, asyncio.current_task()})
+
+
+async def test_dependencies_are_made_in_the_task_of_the_request() -> None:
+    """Dependencies that need not wait for each other start no tasks: that was a fifth of the cost of a list."""
+
+    def one() -> Any:
+        return asyncio.current_task()
+
+    def two() -> Any:
+        return asyncio.current_task()
+
+    async with client_of(tasks, InjectPlugin(), one=made(one), two=made(two)) as client:
+        answer = await client.get("/")
+
+    assert 1 == answer.json()
+
+
+@get("/")
+async def used(dependency: NamedDependency[Any]) -> int:
+    return len(dependency)
+
+
+async def test_dependencies_that_wait_or_close_are_left_to_litestar() -> None:
+    """A provider may be a coroutine or a generator: then it is awaited, or closed after the handler."""
+    closed = []
+
+    async def awaited() -> Any:
+        await asyncio.sleep(0)
+        return "seven c"
+
+    def opened() -> Iterator[Any]:
+        yield "four"
+        closed.append("four")
+
+    answers = []
+    for provide in (Provide(awaited), Provide(opened)):
+        async with client_of(used, InjectPlugin(), dependency=provide) as client:
+            answers.append((await client.get("/")).json())
+
+    assert ([7, 4], ["four"]) == (answers, closed)
