@@ -47,6 +47,24 @@ fix: setup
     .venv/bin/ruff check --fix
     .venv/bin/ruff format
 
+# Show where a hot request's time goes: a flame graph and a table; `--route list`, `--seconds 20`
+[group('verify')]
+[no-exit-message]
+profile *options: setup
+    @exec .venv/bin/python -m tests.load.profile_service "$@"
+
+# Measure the service beside its rivals, within 10 minutes, into `.bench/`; `--quick` takes one, `--help` lists more
+[group('verify')]
+[no-exit-message]
+bench *options: setup
+    #!/bin/sh
+    set -eu
+    # As in `setup`: pip's settings count for uv.
+    index=${UV_DEFAULT_INDEX:-${PIP_INDEX_URL:-$(python3 -m pip config get global.index-url 2>/dev/null || true)}}
+    if [ -n "$index" ]; then export UV_DEFAULT_INDEX="$index"; fi
+    .venv/bin/uv pip install --quiet --system-certs --require-hashes --python .venv/bin/python -r requirements-bench.lock
+    exec .venv/bin/python -m tests.load.benchmark "$@"
+
 # Everything that CI runs
 [group('verify')]
 [no-exit-message]
@@ -92,6 +110,7 @@ env-example: setup
 lock *options: setup
     .venv/bin/uv pip compile {{ compile }} -o requirements.lock "$@"
     .venv/bin/uv pip compile {{ compile }} --extra dev --extra embedded -o requirements-dev.lock "$@"
+    .venv/bin/uv pip compile {{ compile }} --extra bench -o requirements-bench.lock "$@"
 
 compile := 'pyproject.toml --quiet --system-certs --universal --generate-hashes --python-version 3.11 --no-header'
 

@@ -8,7 +8,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-RUNTIME, DEVELOPMENT = "requirements.lock", "requirements-dev.lock"
+RUNTIME, DEVELOPMENT, BENCHMARK = "requirements.lock", "requirements-dev.lock", "requirements-bench.lock"
+EXTRAS = [(RUNTIME, []), (DEVELOPMENT, ["embedded", "dev"]), (BENCHMARK, ["embedded", "dev", "bench"])]
 PIN = re.compile(r"^(?P<name>[\w.-]+)(?:\[.*\])?==(?P<version>\S+)(?P<rest>.*(?:\n    .*)*)", re.MULTILINE)
 
 
@@ -21,7 +22,7 @@ def pins(lock: Path) -> dict[str, str]:
     return {canonicalize_name(match["name"]): match["version"] for match in PIN.finditer(lock.read_text())}
 
 
-@pytest.mark.parametrize(("lock", "extras"), [(RUNTIME, []), (DEVELOPMENT, ["embedded", "dev"])])
+@pytest.mark.parametrize(("lock", "extras"), EXTRAS)
 def test_what_the_project_asks_for_is_locked(lock: str, extras: list[str], root: Path) -> None:
     """Every requirement is met by a pin; after a change `just lock` makes it so."""
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
@@ -34,12 +35,13 @@ def test_what_the_project_asks_for_is_locked(lock: str, extras: list[str], root:
     assert [] == unmet
 
 
-def test_production_runs_what_was_tested(root: Path) -> None:
-    """Both locks name the same version of what is in both, and the runtime's is part of the other."""
-    assert pins(root / RUNTIME).items() <= pins(root / DEVELOPMENT).items()
+@pytest.mark.parametrize(("part", "whole"), [(RUNTIME, DEVELOPMENT), (DEVELOPMENT, BENCHMARK)])
+def test_production_runs_what_was_tested(part: str, whole: str, root: Path) -> None:
+    """Each lock is part of the next, with the same versions: tests and benchmark are of what production runs."""
+    assert pins(root / part).items() <= pins(root / whole).items()
 
 
-@pytest.mark.parametrize("lock", [RUNTIME, DEVELOPMENT])
+@pytest.mark.parametrize("lock", [RUNTIME, DEVELOPMENT, BENCHMARK])
 def test_every_pin_has_a_hash_and_no_address(lock: str, root: Path) -> None:
     """What is installed is what was locked, from whatever index the machine uses."""
     text = (root / lock).read_text()
