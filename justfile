@@ -62,8 +62,11 @@ bench *options: setup
     # As in `setup`: pip's settings count for uv.
     index=${UV_DEFAULT_INDEX:-${PIP_INDEX_URL:-$(python3 -m pip config get global.index-url 2>/dev/null || true)}}
     if [ -n "$index" ]; then export UV_DEFAULT_INDEX="$index"; fi
-    .venv/bin/uv pip install --quiet --system-certs --require-hashes --python .venv/bin/python -r requirements-bench.lock
-    exec .venv/bin/python -m tests.load.benchmark "$@"
+    # The rivals have a place of their own, so that the service does not load their packages.
+    .venv/bin/uv venv --quiet --allow-existing --python .venv/bin/python .bench/venv
+    .venv/bin/uv pip sync --quiet --system-certs --require-hashes --python .bench/venv/bin/python requirements-bench.lock
+    .venv/bin/uv pip install --quiet --no-deps --no-build-isolation --python .bench/venv/bin/python --editable .
+    exec .bench/venv/bin/python -m tests.load.benchmark "$@"
 
 # Everything that CI runs
 [group('verify')]

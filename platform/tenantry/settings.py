@@ -54,7 +54,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = True
     database_lane_connections: Annotated[
         int, msgspec.Meta(ge=1, le=100), about("Connections of the fast lane, per worker, beside those of the pool")
-    ] = 2
+    ] = 8
     database_lane_queue: Annotated[
         int, msgspec.Meta(ge=1, le=10_000), about("Requests that may wait on one of them; beyond, the answer is 503")
     ] = 200

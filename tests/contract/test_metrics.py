@@ -113,8 +113,11 @@ def fetched(service: LiveService, path: str) -> str:
 
 
 def both(service: LiveService, *, other_than: Set[str] = frozenset()) -> set[str]:
-    """The process ids of the workers, once two are there that are others than these."""
-    deadline = monotonic() + 30
+    """The process ids of the workers, once two are there that are others than these.
+
+    uvicorn may take 30 seconds to see that a worker has gone, if that was about to answer whether it is well.
+    """
+    deadline = monotonic() + 90
     pids: set[str] = set()
     while monotonic() < deadline:
         with suppress(httpx.TransportError):

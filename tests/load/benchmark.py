@@ -3,6 +3,7 @@
 Only ratios of numbers from the same round mean something: the speed of a machine changes from minute to minute.
 """
 
+import gc
 import signal
 import sys
 from pathlib import Path
@@ -44,6 +45,7 @@ def main(quick: bool, postgres: str | None, output: Path, only_contest: bool, **
     def say(line: str) -> None:
         console.print(f"[{monotonic() - began:5.1f} s] {line}", highlight=False, markup=False, soft_wrap=True)
 
+    gc.freeze()  # or every measurement would begin with a walk through all that is loaded
     with TemporaryDirectory(prefix="tenantry-bench-", ignore_cleanup_errors=True) as folder:
         results = Run(plan, Path(folder), postgres, say).results_of_all()
     output.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,8 @@ from pathlib import Path
 from time import perf_counter
 
 from tenantry.config import Settings
-from tenantry.testing.service import COMMAND, environment_of
+from tenantry.testing.service import environment_of
+from tests.load.lineup import SERVE
 from tests.load.machine import Memory, memory_of, workers_of
 from tests.load.processes import Running, started, wait_for
 
@@ -27,7 +28,7 @@ def first_answer_seconds(folder: Path, times: int) -> list[float]:
     seconds = []
     for number in range(times + 1):
         began = perf_counter()
-        with started(COMMAND, settings, folder / f"start-{number}", frozenset()) as server:
+        with started(SERVE, settings, folder / f"start-{number}", frozenset()) as server:
             wait_for(server, READY, every=PRECISION_SECONDS)
             seconds.append(perf_counter() - began)
     return seconds[1:]

@@ -18,9 +18,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Of one measurement, after its warm-up; many short ones, because the speed of a machine changes."""
     warm_up: float
     rounds: int
-    """With 16 clients."""
+    """Of the contest, with 16 clients."""
     outer_rounds: int
-    """With 1 and with 64, and of the growth and the workers."""
+    """Of these the ones in which 1 and 64 clients have their turn as well; and those of the workers."""
+    growth_rounds: int
     bursts: int
     """Of logins, for each contender."""
     starts: int
@@ -38,8 +39,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     fsync: bool = True
 
 
-FULL = Plan(seconds=1.0, warm_up=0.2, rounds=7, outer_rounds=3, bursts=5, starts=3, rows=10_000_000, tenants=10_000)
+FULL = Plan(
+    seconds=1.0, warm_up=0.2, rounds=6, outer_rounds=2, growth_rounds=4, bursts=5, starts=3,
+    rows=10_000_000, tenants=10_000,
+)  # fmt: skip
 QUICK = Plan(
-    seconds=0.3, warm_up=0.1, rounds=2, outer_rounds=1, bursts=1, starts=1, rows=100_000, tenants=1_000,
-    outer_clients=(), workers=False, generator="bundled",
+    seconds=0.25, warm_up=0.1, rounds=2, outer_rounds=1, growth_rounds=2, bursts=1, starts=1,
+    rows=100_000, tenants=1_000, scenarios=("get", "list", "post", "patch"), outer_clients=(), workers=False,
+    generator="bundled",
 )  # fmt: skip

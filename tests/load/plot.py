@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from tests.load.lineup import FASTAPI, LIMIT, RAW, SERVICE, SESSION
 from tests.load.plan import CLIENTS
+from tests.load.report import warnings
 from tests.load.results import Results, verdicts
 from tests.load.rounds import ratio
 
@@ -38,13 +39,15 @@ def plot(results: Results, file: Path) -> None:
         lower = outer[1, 2].subgridspec(2, 1)
         draw_logins(figure.add_subplot(lower[0]), results)
         draw_memory(figure.add_subplot(lower[1]), results)
-        machine = results.machine
-        figure.suptitle(
-            f"Tenantry next to its rivals, {results.began}: {machine['processor']}, {machine['cores']} cores; "
-            f"{results.pinned}; PostgreSQL {results.postgres.get('server_version')}",
-            x=0.01, ha="left",
-        )  # fmt: skip
+        draw_title(figure, results)
         figure.savefig(file, dpi=100)
+
+
+def draw_title(figure: Figure, results: Results) -> None:
+    machine, doubts = results.machine, list(warnings(results))
+    where = f"{machine['processor']}, {machine['cores']} cores; {results.pinned}"
+    title = f"Tenantry beside its rivals, {results.began}; {where}; PostgreSQL {results.postgres.get('server_version')}"
+    figure.suptitle("\n".join([title, *doubts]), x=0.01, ha="left", color=BAD if doubts else "black")
 
 
 def draw_throughput(axes: Axes, results: Results) -> None:
@@ -106,6 +109,11 @@ def draw_verdicts(axes: Axes, results: Results) -> None:
 def draw_clients(axes: Axes, results: Results) -> None:
     """Lines end in the name of what they show."""
     numbers = sorted({cell.clients for cell in results.contest})
+    if len(numbers) < 2:
+        only = {cell.contender: cell.throughput for cell in results.contest if cell.scenario == "get"}
+        draw_bars(axes, only, "{:,.0f}")
+        axes.set(title=f"GET, requests a second, {CLIENTS} clients")
+        return
     ends: list[tuple[float, str]] = []
     for name in results.contenders:
         cells = [c for n in numbers if (c := results.cell(name, "get", n))]

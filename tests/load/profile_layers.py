@@ -27,7 +27,7 @@ LAYERS = {
     "unit of work, repository": r"tenantry/db/",
     "fast lane": r"tenantry/db/lane/",
     "SQLAlchemy and psycopg": r"\((sqlalchemy|psycopg\w*|greenlet)/",
-    "answer, JSON": r"\(litestar/(response|serialization|handlers|background_tasks)",
+    "answer, JSON": r"\(litestar/(response|serialization|handlers|background_tasks)|tenantry/http/response\.py",
 }
 OTHER = "other"
 

@@ -12,7 +12,7 @@ from tests.load.lineup import LIMIT
 from tests.load.results import Results, verdicts
 from tests.load.rounds import Cell, percentile, ratio
 
-__all__ = ("encoded", "report")
+__all__ = ("encoded", "report", "warnings")
 
 QUIET_CORES = 0.15
 

@@ -118,6 +118,11 @@ class Race:
         self.cells = [Cell(name, scenario, clients) for name in entries]
         self.entries = list(entries.values())
 
+    def warm(self, load: Load, seconds: float) -> None:
+        """So that every token was verified and every page was read before the first round."""
+        for cell, (server, calls) in zip(self.cells, self.entries, strict=True):
+            load.measure(server, calls, clients=cell.clients, seconds=seconds, warm_up=0.0)
+
     def round(self, number: int, load: Load, *, seconds: float, warm_up: float) -> None:
         """Each has one turn; who is first changes from round to round, and so does the direction."""
         turns = list(zip(self.cells, self.entries, strict=True))

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +32,7 @@ __all__ = ("Run",)
 READERS = WRITERS = 10
 MAIN = Size(tenants=READERS + WRITERS, rows=20_000)
 PROJECTS_EACH = 100
+WARM_SECONDS = 1.0
 LOGGING_IN = SERVICE, SESSION, FASTAPI
 Say = Callable[[str], None]
 
@@ -90,10 +91,9 @@ class Run:
             cast = main_cast(urls)
             check_equal(found, cast)
             self.say("All give the same answers")
-            for outer, rounds in ((False, self.plan.rounds), (True, self.plan.outer_rounds)):
-                lists = races(self.plan, found, cast, outer=outer)
-                self.drive(lists, rounds, "1 and 64 clients" if outer else f"{CLIENTS} clients", urls)
-                self.results.contest += [cell for race in lists for cell in race.cells]
+            inner, outer = (races(self.plan, found, cast, outer=outer) for outer in (False, True))
+            self.drive("contest", inner, self.plan.rounds, [urls], outer)
+            self.results.contest += [cell for race in (*inner, *outer) for cell in race.cells]
             self.results.memory = {e.name: footprint.memory_of_workers(e.server) for e in found}
             self.let_log_in(found, cast)
 
@@ -106,18 +106,24 @@ class Run:
                     seen = burst(entrant.server, people, self.layout.generator)
                     self.results.logins.setdefault(entrant.name, []).append(seen)
 
-    def drive(self, lists: Sequence[Race], rounds: int, what: str, *databases: DatabaseUrls) -> None:
+    def drive(
+        self, what: str, often: Sequence[Race], rounds: int, databases: Iterable[DatabaseUrls] = (),
+        seldom: Sequence[Race] = (),
+    ) -> None:  # fmt: skip
         """Between the rounds the server clears up, so that it does not while it is measured."""
         ours = [os.getpid(), *([self.postgres_pid] if self.postgres_pid else [])]
         began, busy, known = monotonic(), busy_seconds(), tree_seconds(ours)
-        for number in range(rounds if lists else 0):
-            self.say(f"{what}: round {number + 1} of {rounds}")
+        step = max(rounds // self.plan.outer_rounds, 1)
+        for number in range(rounds):
+            self.say(f"{what.capitalize()}: round {number + 1} of {rounds}")
             for urls in databases:
                 with connected(urls) as connection:
                     connection.execute("VACUUM (ANALYZE) projects")
                     connection.execute("CHECKPOINT")
-            for race in lists:
+            for race in often:
                 race.round(number, self.load, seconds=self.plan.seconds, warm_up=self.plan.warm_up)
+            for race in seldom if number % step == 0 else ():
+                race.round(number // step, self.load, seconds=self.plan.seconds, warm_up=self.plan.warm_up)
         if self.postgres_pid and monotonic() > began + 1:
             unknown = busy_seconds() - busy - (tree_seconds(ours) - known)
             self.results.strangers[what] = unknown / (monotonic() - began)
@@ -136,7 +142,7 @@ class Run:
                 Race(scenario, CLIENTS, {e.name: (e.server, e.calls(scenario, cast)) for e in found})
                 for scenario in ("get", "list", "post")
             ]
-            self.drive(lists, self.plan.outer_rounds, "1 and 2 workers", urls)
+            self.drive("workers", lists, self.plan.outer_rounds, [urls])
             self.results.memory |= {e.name: footprint.memory_of_workers(e.server) for e in found}
         self.load.layout = pinned
         self.results.workers = [cell for race in lists for cell in race.cells]
@@ -153,7 +159,9 @@ class Run:
             with entrants(services, self.folder / "growth", self.layout.server) as found:
                 casts = [cast_of(of, size) for size, of in urls.items()]
                 lists = growth_races(list(zip(urls, found, casts, strict=True)), late_page_of(urls[large]))
-                self.drive(lists, self.plan.outer_rounds, "Growth")
+                for race in lists:
+                    race.warm(self.load, WARM_SECONDS)
+                self.drive("growth", lists, self.plan.growth_rounds)
         self.results.growth = [cell for race in lists for cell in race.cells]
 
     @contextmanager

@@ -23,6 +23,7 @@ STUCK_SECONDS = 10.0
 DEMOTED_SECONDS = 60.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 5.0
 ATTEMPTS = 4
+CONNECTIONS_OF_READS = 2
 STALE_PLAN = ("0A000", "26000", "42P05")
 CONCURRENCY = ("40001", "40P01")
 """The whole group was undone, and nothing of it depends on an answer within: it can be sent again."""
@@ -53,13 +54,17 @@ class FastLane:
         self._prepares = prepares
         self._preamble = preamble
         self._open: list[PipelineConnection] = []
+        self._of_reads: list[PipelineConnection] = []
+        self._of_writes: list[PipelineConnection] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._slow: dict[object, float] = {}
 
     async def start(self) -> None:
         """Connect, and stay connected. What cannot be reached now is tried again in the background."""
         firsts = [asyncio.Event() for _ in range(self._size)]
-        self._tasks = [asyncio.create_task(self._keep_open(tried)) for tried in firsts]
+        # Reads on few connections travel together; commits on many reach the disk together.
+        roles = [self._of_reads if number < CONNECTIONS_OF_READS else self._of_writes for number in range(self._size)]
+        self._tasks = [asyncio.create_task(self._keep_open(*slot)) for slot in zip(firsts, roles, strict=True)]
         self._tasks.append(asyncio.create_task(self._watch()))
         for tried in firsts:
             await tried.wait()
@@ -98,7 +103,7 @@ class FastLane:
         """
         group_steps = [*self._preamble, *steps] if self._preamble else steps
         for attempt in range(1, ATTEMPTS + 1):
-            connection = self._choose()
+            connection = self._choose(self._of_writes if writes else self._of_reads)
             group = connection.submit(group_steps)
             try:
                 return (await group.answered)[len(self._preamble) :]
@@ -118,10 +123,10 @@ class FastLane:
                     await asyncio.sleep(random.uniform(0, 0.005 * 2**attempt))  # noqa: S311  # jitter is no secret
         raise AssertionError("the last attempt returns or raises")
 
-    def _choose(self) -> PipelineConnection:
+    def _choose(self, wanted: list[PipelineConnection]) -> PipelineConnection:
         chosen: PipelineConnection | None = None
         least = self._queue
-        for connection in self._open:
+        for connection in wanted or self._open:
             load = connection.load
             if load < least:
                 chosen, least = connection, load
@@ -129,23 +134,31 @@ class FastLane:
             raise DatabaseBusy if self._open else LaneClosed
         return chosen
 
-    async def _keep_open(self, tried: asyncio.Event) -> None:
+    async def _keep_open(self, tried: asyncio.Event, role: list[PipelineConnection]) -> None:
         """One connection, opened again whenever it is lost, after pauses that grow and differ between processes."""
         pause = 0.0
         while True:
             try:
-                connection = PipelineConnection(await self._connect(), prepares=self._prepares, lost=self._open.remove)
+                async with asyncio.timeout(STUCK_SECONDS):
+                    connected = await self._connect()
+                connection = PipelineConnection(connected, prepares=self._prepares, lost=self._let_go)
             except Exception as error:  # whatever keeps it from opening, it is tried again
                 pause = min(LONGEST_PAUSE_SECONDS, max(FIRST_PAUSE_SECONDS, pause * 2))
-                _log.warning("lane.not_connected", reason=str(error), next_try_seconds=round(pause, 2))
+                _log.warning("lane.not_connected", reason=str(error) or repr(error), next_try_seconds=round(pause, 2))
             else:
                 pause = 0.0
                 self._open.append(connection)
+                role.append(connection)
                 tried.set()
                 await connection.ended.wait()
                 _log.warning("lane.connection_lost", reason=str(connection.cause))
             tried.set()
             await asyncio.sleep(random.uniform(0, max(FIRST_PAUSE_SECONDS, pause)))  # noqa: S311  # as above
+
+    def _let_go(self, connection: PipelineConnection) -> None:
+        for connections in (self._open, self._of_reads, self._of_writes):
+            if connection in connections:
+                connections.remove(connection)
 
     async def _watch(self) -> None:
         """End connections on which nothing has come back for longer than any statement may take."""
