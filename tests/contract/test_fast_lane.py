@@ -243,7 +243,7 @@ async def test_change_notices_that_it_comes_too_late(work: UnitOfWork, database:
 
     with pytest.raises(Conflict) as error:
         await work.commit()
-    assert ("concurrent_change", True) == (error.value.code, work.has_conflicted)
+    assert ("concurrent_change", True) == (error.value.code, work.verdict.has_conflicted)
     async with unit_of(database, acme, fast=True) as third:
         assert kept == await ProjectRepository(third).get(project.id)
 

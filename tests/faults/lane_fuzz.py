@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from random import Random
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -12,7 +13,7 @@ import psycopg
 from psycopg import AsyncConnection
 
 from tenantry.db.lane.fast_lane import DatabaseBusy, FastLane, LaneClosed, OutcomeUnknown
-from tenantry.db.lane.pipeline import Step
+from tenantry.db.lane.pipeline import ConnectionLost, Step
 from tests.faults.lanes import asked, statement
 
 __all__ = ("TABLES", "Case", "LaneFuzz", "open_files")
@@ -143,23 +144,18 @@ class LaneFuzz:
 
     async def check_step(self) -> None:
         """Whatever has happened, each connection answers the next question."""
-        pids: set[str | None] = set()
+        answers: list[Any] = []
         for _ in range(100):
-            try:
-                answers = await asyncio.wait_for(
-                    asyncio.gather(*(self.lane.run([PID, self.echo(f"last {n}")], writes=False) for n in range(12))), 10
-                )
-            except (LaneClosed, DatabaseBusy, TimeoutError) as error:
-                last: object = error
-            else:
-                pids = {asked(answer[0])[0] for answer in answers}
-                last = [asked(answer[1]) for answer in answers]
-                if last != [(f"last {n}", "") for n in range(12)]:
+            opened = [*self.lane._open]
+            groups = [connection.submit([statement(ECHO, f"last {n}")]) for n, connection in enumerate(opened)]
+            with suppress(ConnectionLost, TimeoutError):
+                async with asyncio.timeout(self.patience):
+                    answers = [asked((await group.answered)[0]) for group in groups]
+                if len(opened) == self.lane._size:
                     break
-                if len(pids) == self.lane._size:
-                    return
             await asyncio.sleep(0.1)
-        self.faults.append(f"in the end {len(pids)} connections answer: {last}")
+        if answers != [(f"last {number}", "") for number in range(self.lane._size)]:
+            self.faults.append(f"in the end answered: {answers}")
 
     def check_stored(self) -> None:
         with psycopg.connect(self.admin) as connection:
@@ -171,16 +167,10 @@ class LaneFuzz:
         if halves != (0,):
             self.faults.append("a part of a failed group is stored")
 
-    def echo(self, token: str) -> Step:
-        return statement(ECHO, token)
-
     def draw(self, token: str) -> Case:
         (kind,) = self.random.choices(self.kinds, [KINDS[kind][0] for kind in self.kinds])
         tenant = str(UUID(int=self.random.getrandbits(128)))
         return KINDS[kind][1](self, kind, token, tenant)
-
-
-PID = statement("SELECT pg_backend_pid()::text")
 
 
 def bound(fuzz: LaneFuzz, kind: str, token: str, tenant: str) -> Case:

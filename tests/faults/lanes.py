@@ -31,11 +31,10 @@ def asked(result: Any) -> tuple[str | None, ...]:
 
 @asynccontextmanager
 async def open_lane(
-    conninfo: str, name: str, *, connections: int = 2, queue: int = 200, prepares: bool = True, **limits: str
+    conninfo: str, name: str, *, connections: int = 2, queue: int = 200, prepares: bool = True
 ) -> AsyncIterator[FastLane]:
-    """Its backends are called `name`; `limits` are settings of theirs."""
-    options = " ".join(f"-c {limit}={value}" for limit, value in limits.items())
-    target = make_conninfo(conninfo, application_name=name, options=options, connect_timeout=5)
+    """Its backends are called `name`."""
+    target = make_conninfo(conninfo, application_name=name, connect_timeout=5)
 
     async def connect() -> AsyncConnection[Any]:
         return await AsyncConnection.connect(target, autocommit=True, prepare_threshold=None)

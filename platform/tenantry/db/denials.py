@@ -1,11 +1,13 @@
 """What the database's errors mean to a client. Anything not listed is a fault of ours, and a 500."""
 
+from typing import TypeGuard
+
 from psycopg import Error, InterfaceError, OperationalError
 from sqlalchemy.exc import DBAPIError
 
 from tenantry.errors import AppError, Conflict, Forbidden, Unauthenticated, Unavailable, Unprocessable
 
-__all__ = ("SerializationFailure", "UnacceptableText", "translate")
+__all__ = ("SerializationFailure", "UnacceptableText", "is_refusal", "precedes_the_question", "translate")
 
 
 class SessionEnded(Unauthenticated):
@@ -94,3 +96,17 @@ def translate(error: DBAPIError | Error) -> Exception:
             return DatabaseUnavailable()
         return UnacceptableText() if "NUL" in str(original) else error
     return DatabaseUnavailable() if state.startswith(CONNECTION_STATES) else error
+
+
+def is_refusal(told: Exception) -> TypeGuard[AppError]:
+    """Whether `begin_request` has said no."""
+    return isinstance(told, tuple(DENIALS.values()))
+
+
+def precedes_the_question(error: DBAPIError | Error, told: Exception) -> bool:
+    """Whether this may have happened before `begin_request` ran: to a value that never left, or to SQL that is wrong.
+
+    PostgreSQL prepares all statements of a group before it executes the first one.
+    """
+    state = getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None) or ""
+    return isinstance(told, UnacceptableText) or (state.startswith("42") and state != "42501")

@@ -6,25 +6,24 @@ for the next statement.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
-from psycopg import Error
 from psycopg.pq.abc import PGresult
 from sqlalchemy import Executable, Row, bindparam, func, select
-from sqlalchemy.exc import DBAPIError, MultipleResultsFound
+from sqlalchemy.exc import MultipleResultsFound
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.types import Text, Uuid
 
 from tenantry.context import enter_tenant
-from tenantry.db.denials import SerializationFailure, UnacceptableText, translate
+from tenantry.db.denials import UnacceptableText
 from tenantry.db.lane.fast_lane import FastLane
-from tenantry.db.lane.pipeline import Query
 from tenantry.db.lane.statement import BoundStatement, Statement, bound
 from tenantry.db.lane.work import LaneWork
 from tenantry.db.tenant_tables import TenantNotBound, refuse_tenant_tables, tables_of
-from tenantry.errors import AppError, Unavailable
+from tenantry.db.verdict import Verdict
+from tenantry.errors import AppError
 from tenantry.observability.database import DatabaseTrip
 from tenantry.security.principal import Principal
 
@@ -37,7 +36,6 @@ BEGIN_REQUEST = select(
         bindparam("session", type_=Uuid), bindparam("tenant", type_=Uuid), bindparam("permission", type_=Text)
     )
 )
-BEGIN_QUERY = Query(b"begin_request", b"SELECT begin_request($1::uuid, $2::uuid, $3::text)")
 SET_LOCAL = select(func.set_config(bindparam("name"), bindparam("value"), True))
 
 
@@ -55,12 +53,10 @@ class UnitOfWork:
         self._fast_lane = lane
         self._lane: LaneWork | None = None
         self._question: Values | None = None
-        self._answered = False
-        self._has_failed = False
+        self.verdict = Verdict()
+        self._has_begun = False
         self._ended = False
         self._repeatable = repeatable
-        self.has_conflicted = False
-        """Somebody else was faster, and doing all of it again may succeed."""
         self.tenant_id: UUID | None = None
         self.user_id: UUID | None = None
 
@@ -73,18 +69,15 @@ class UnitOfWork:
         self.tenant_id = principal.tenant_id if permission else None
         self._question = {"session": principal.session_id, "tenant": self.tenant_id, "permission": permission}
         if self._fast_lane is not None:
-            values = (
-                principal.session_id.hex.encode(),
-                self.tenant_id.hex.encode() if self.tenant_id else None,
-                permission.encode() if permission else None,
-            )
-            self._lane = LaneWork(self._fast_lane, (BEGIN_QUERY, values))
+            self._lane = LaneWork(self._fast_lane, self._question)
 
     async def authorize(self) -> None:
         """Ask now, unless the database has already spoken. No answer may leave before."""
-        if self._answered or self._question is None:
+        if self.verdict.refusal is not None:
+            raise self.verdict.refusal
+        if self.verdict.is_known or self._question is None:
             return
-        if self._lane is None or not await self._translated(self._lane.ask()):
+        if self._lane is None or not await self.verdict.on(self._lane.ask()):
             await self._interactive()
         self._confirm()
 
@@ -95,14 +88,12 @@ class UnitOfWork:
 
     async def bind_tenant(self, tenant_id: UUID) -> None:
         """Work for this tenant until the transaction ends: for jobs, commands and the birth of a tenant."""
-        await self._interactive()
-        await self._execute(SET_LOCAL, {"name": "app.tenant_id", "value": str(tenant_id)})
+        await self._bind("app.tenant_id", tenant_id)
         self.tenant_id = tenant_id
 
     async def bind_user(self, user_id: UUID) -> None:
         """Let this person's own rows of every tenant be read, once they have proven who they are."""
-        await self._interactive()
-        await self._execute(SET_LOCAL, {"name": "app.user_id", "value": str(user_id)})
+        await self._bind("app.user_id", user_id)
         self.user_id = user_id
 
     async def structs(self, statement: Executable, into: Callable[..., T], values: Values | None = None) -> list[T]:
@@ -137,7 +128,7 @@ class UnitOfWork:
             if self._lane.hold(held, statement, values, otherwise):
                 return
         if await self.execute(statement, values) == 0 and otherwise is not None:
-            raise otherwise
+            raise self.verdict.unchanged(otherwise)
 
     async def execute(self, statement: Executable, values: Values | None = None) -> int:
         """Write at once; the number of rows that were changed."""
@@ -154,21 +145,26 @@ class UnitOfWork:
     async def flush(self) -> None:
         """Write what rules have changed in entities."""
         session = await self._interactive()
-        await self._translated(session.flush())
+        await self.verdict.on(session.flush())
 
     async def commit(self) -> None:
         try:
-            if self._has_failed:
+            if self.verdict.refusal is not None:
+                raise self.verdict.refusal
+            if self._session is not None and (self.verdict.has_failed or not self._has_begun):
                 raise RuntimeError("a statement failed, so PostgreSQL would roll back what is to be committed")
-            if self._lane is not None and self._session is None and (self._lane.held or not self._answered):
-                if await self._translated(self._lane.commit()):
+            if self._lane is not None and self._session is None and (self._lane.held or not self.verdict.is_known):
+                if await self.verdict.on(self._lane.commit()):
                     self._confirm()
                 else:
                     await self._interactive()
-            elif self._question is not None and not self._answered:
+            elif self._question is not None and not self.verdict.is_known:
                 await self._interactive()
             if self._session is not None:
-                await self._translated(self._session.commit())
+                await self.verdict.on(self._session.commit())
+        except UnacceptableText:
+            await self.authorize()
+            raise
         finally:
             await self.close()
 
@@ -186,7 +182,7 @@ class UnitOfWork:
         read = self._bound(statement, values)
         if not self._lane.takes_read(read):
             return None
-        result = await self._translated(self._lane.read(read))
+        result = await self.verdict.on(self._lane.read(read))
         if result is None:
             return None
         self._confirm()
@@ -197,6 +193,10 @@ class UnitOfWork:
         if self.tenant_id is None:
             refuse_tenant_tables(prepared.statement.tables, user_is_bound=True)
         return prepared
+
+    async def _bind(self, name: str, value: UUID) -> None:
+        await self._interactive()
+        await self._execute(SET_LOCAL, {"name": name, "value": str(value)})
 
     async def _run(self, statement: Executable, values: Values | Sequence[Values] | None = None) -> Any:
         if self.tenant_id is None:
@@ -210,39 +210,25 @@ class UnitOfWork:
             raise RuntimeError("this unit of work has ended; a stream needs one of its own")
         if self._session is None:
             self._session = self._sessions()
+            self.verdict.has_failed = False
             if self._question is not None:
                 await self._execute(BEGIN_REQUEST, self._question)
                 self._confirm()
             for write in self._lane.held if self._lane is not None else ():
                 changed = (await self._execute(write.source, write.values)).rowcount
                 if not changed and write.otherwise is not None:
-                    raise write.otherwise
+                    raise self.verdict.unchanged(write.otherwise)
+            self._has_begun = True
+        if not self._has_begun:
+            raise RuntimeError("this unit of work could not begin; nothing may happen in it")
         return self._session
 
     async def _execute(self, statement: Executable, values: Values | Sequence[Values] | None) -> Any:
         assert self._session is not None
         with DatabaseTrip("session", statement):
-            return await self._translated(self._session.execute(statement, values))
+            return await self.verdict.on(self._session.execute(statement, values))
 
     def _confirm(self) -> None:
-        if not self._answered:
-            self._answered = True
+        if not self.verdict.is_known:
+            self.verdict.is_known = True
             enter_tenant(self.tenant_id)
-
-    async def _translated(self, work: Awaitable[T]) -> T:
-        try:
-            return await work
-        except (DBAPIError, Error) as error:
-            told = translate(error)
-            # Else the value never left this process, and the database has said nothing yet.
-            self._answered |= not isinstance(told, UnacceptableText)
-            self._has_failed = self._session is not None
-            self.has_conflicted = isinstance(told, SerializationFailure)
-            raise told from error
-        except SerializationFailure:
-            self.has_conflicted = True
-            raise
-        except Unavailable:
-            # Nothing is told of anything, so nobody has to be asked.
-            self._answered = True
-            raise

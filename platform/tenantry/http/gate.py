@@ -1,6 +1,7 @@
 """The gate before every route: enforces its policy, and opens and ends its unit of work."""
 
 import asyncio
+import random
 
 from litestar import Litestar, Request
 from litestar.config.app import AppConfig
@@ -9,23 +10,25 @@ from litestar.di import Provide
 from litestar.enums import ScopeType
 from litestar.plugins import InitPlugin
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.utils.scope.state import ScopeState
 from sqlalchemy import text
 
 from tenantry.config import Settings
 from tenantry.context import bind_actor, bind_effect
 from tenantry.db.database import Database
 from tenantry.db.session import UnitOfWork
-from tenantry.errors import Unauthenticated, Unavailable
+from tenantry.errors import AppError, Unauthenticated, Unavailable
 from tenantry.http.plan import RoutePlan, plan_of
 from tenantry.http.policy import Allow, policy_of
 from tenantry.http.problems import send_problem
-from tenantry.http.request import BODY, ApiRequest
+from tenantry.http.request import ApiRequest
 from tenantry.readiness import NotReady, Readiness
 from tenantry.security.principal import CredentialVerifier, Principal
 
 __all__ = ("GatePlugin",)
 
-ATTEMPTS = 3
+ATTEMPTS = 5
+FIRST_PAUSE_SECONDS = 0.01
 
 
 class RequestTimeout(Unavailable):
@@ -93,21 +96,25 @@ class Gate:
         try:
             async with asyncio.timeout(self.seconds) as deadline:
                 await self._answer(plan, deadline, scope, receive, send)
-        except TimeoutError as error:
-            if deadline.expired():
-                raise RequestTimeout from error
-            raise
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            # Litestar may count the response as started: the commit is a part of sending it.
+            await send_problem(RequestTimeout(), scope, receive, send)
 
     async def _answer(
         self, plan: RoutePlan, deadline: asyncio.Timeout, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        principal = None
+        principal, fault = None, None
         if not plan.is_public:
             principal = scope["user"] = self._authenticate(scope)
             bind_actor(actor=principal.user_id, tenant=principal.tenant_id)
             if plan.takes_body:
                 # Before any transaction begins: a client that sends slowly must not hold a connection.
-                await ApiRequest(scope, receive, send).body()
+                try:
+                    await ApiRequest(scope, receive, send).body()
+                except AppError as error:
+                    fault = error
         attempts = ATTEMPTS if principal is not None and plan.is_repeatable else 1
         for attempt in range(1, attempts + 1):
             database: Database = scope["litestar_app"].state.database
@@ -118,15 +125,19 @@ class Gate:
                 unit_of_work.begin_request(principal, plan.permission)
             ending = Ending(unit_of_work, plan.effect, deadline, scope, receive, send, may_repeat=attempt < attempts)
             try:
-                if principal is not None and not plan.is_repeatable:
+                if principal is not None and (fault is not None or plan.asks_first(principal)):
                     await unit_of_work.authorize()
+                if fault is not None:
+                    raise fault
                 await self.app(scope, receive, ending.send)
             finally:
                 await unit_of_work.close()
             if not ending.repeats:
                 return
-            # Litestar keeps in the state what it has found out of a request, also that its answer has begun.
-            scope = {**scope, "state": {BODY: scope["state"].get(BODY)}}  # type: ignore[assignment]  # a copy of a typed dict
+            # Who met in a deadlock must not meet again.
+            await asyncio.sleep(random.uniform(0, FIRST_PAUSE_SECONDS * 2**attempt))  # noqa: S311  # jitter is no secret
+            # Else Litestar takes the answer that was dropped for one that has begun.
+            ScopeState.from_scope(scope).response_started = False
 
     def _authenticate(self, scope: Scope) -> Principal:
         header = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
@@ -180,5 +191,5 @@ class Ending:
             await self._unit_of_work.close()
 
     def _conflicts(self) -> bool:
-        self.repeats = self._drops = self._may_repeat and self._unit_of_work.has_conflicted
+        self.repeats = self._drops = self._may_repeat and self._unit_of_work.verdict.has_conflicted
         return self.repeats

@@ -3,6 +3,7 @@
 from typing import Any, get_type_hints
 
 import msgspec
+from litestar import Response
 from litestar.di import Provide
 from litestar.handlers import BaseRouteHandler
 
@@ -17,6 +18,7 @@ __all__ = ("RoutePlan", "plan_of")
 HARMLESS = (UnitOfWork, Principal, PageRequest)
 # Parameters that Litestar itself fills; by the others of these a handler could reach the application.
 HARMLESS_RESERVED = frozenset({"data", "query", "headers", "cookies", "body"})
+HOOKS = ("before_request", "after_request", "after_response", "background")
 RESERVED = HARMLESS_RESERVED | {"request", "scope", "socket", "state"}
 
 
@@ -35,6 +37,10 @@ class RoutePlan(msgspec.Struct, frozen=True):
     def is_public(self) -> bool:
         return self.policy is None or isinstance(self.policy, Public)
 
+    def asks_first(self, principal: Principal) -> bool:
+        """Whether the database has to agree before the handler runs; it may count on a tenant that is not there."""
+        return not self.is_repeatable or (self.permission is not None and principal.tenant_id is None)
+
 
 def plan_of(handler: BaseRouteHandler) -> RoutePlan:
     policy = policy_of(handler)
@@ -49,6 +55,8 @@ def plan_of(handler: BaseRouteHandler) -> RoutePlan:
 
 def _is_repeatable(handler: BaseRouteHandler) -> bool:
     dependencies = handler.resolve_dependencies()
+    if any(getattr(handler, hook, None) for hook in HOOKS) or handler.resolve_guards() or _answers_itself(handler):
+        return False
     return all(_is_harmless(name, dependencies) for name in handler.parsed_fn_signature.parameters)
 
 
@@ -61,3 +69,8 @@ def _is_harmless(name: str, dependencies: dict[str, Provide]) -> bool:
         return True
     needed: dict[str, Any] = dependencies[name].parsed_fn_signature.parameters
     return bool(needed) and all(needs in dependencies and _is_harmless(needs, dependencies) for needs in needed)
+
+
+def _answers_itself(handler: BaseRouteHandler) -> bool:
+    """A response made by the handler may bring a stream or a background task, which run whether or not it leaves."""
+    return handler.parsed_fn_signature.return_type.is_subclass_of(Response)

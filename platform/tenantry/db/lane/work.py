@@ -8,7 +8,7 @@ from psycopg.pq.abc import PGresult
 from sqlalchemy import Executable
 
 from tenantry.db.lane.fast_lane import FastLane, LaneClosed
-from tenantry.db.lane.pipeline import Step
+from tenantry.db.lane.pipeline import Query, Step
 from tenantry.db.lane.statement import BoundStatement
 from tenantry.errors import AppError
 from tenantry.observability.database import DatabaseTrip
@@ -16,6 +16,7 @@ from tenantry.observability.database import DatabaseTrip
 __all__ = ("HeldWrite", "LaneWork")
 
 Values = Mapping[str, Any]
+BEGIN_REQUEST = Query(b"begin_request", b"SELECT begin_request($1::uuid, $2::uuid, $3::text)")
 
 
 class HeldWrite(NamedTuple):
@@ -28,9 +29,17 @@ class HeldWrite(NamedTuple):
 class LaneWork:
     """Every trip begins with `question`: whether the request may happen, which also binds its tenant."""
 
-    def __init__(self, lane: FastLane, question: Step) -> None:
+    def __init__(self, lane: FastLane, question: Values) -> None:
         self._lane = lane
-        self._question = question
+        session, tenant, permission = question["session"], question["tenant"], question["permission"]
+        self._question: Step = (
+            BEGIN_REQUEST,
+            (
+                session.hex.encode(),
+                tenant.hex.encode() if tenant else None,
+                permission.encode() if permission else None,
+            ),
+        )
         self.held: list[HeldWrite] = []
 
     def takes_read(self, statement: BoundStatement) -> bool:

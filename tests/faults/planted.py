@@ -1,0 +1,58 @@
+"""The service in this process, with other settings or with slices that exist for one proof only."""
+
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from litestar import Litestar
+
+from tenantry.app import create_app
+from tenantry.config import Settings
+from tenantry.db.lane.fast_lane import FastLane
+from tenantry.db.plugin import DatabasePlugin
+from tenantry.security.plugin import SecurityPlugin
+from tenantry.testing import PASSWORD, Api, World
+
+__all__ = ("Served", "planted_slice", "serving")
+
+
+@dataclass(frozen=True)
+class Served:
+    app: Litestar
+    api: Api
+    world: World
+
+    @property
+    def lane(self) -> FastLane:
+        lane = self.app.plugins.get(DatabasePlugin).lane
+        assert lane is not None
+        return lane
+
+
+@asynccontextmanager
+async def serving(settings: Settings, *, features: str = "features") -> AsyncIterator[Served]:
+    """The application with all of its layers. Lifespans must nest: ask for the fixture `app` before."""
+    app = create_app(settings, features=features)
+    transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]  # Litestar's own ASGI types are narrower
+    async with app.lifespan(), httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+        security = app.plugins.get(SecurityPlugin)
+        world = World(app.state.database, security.tokens, await security.passwords.hash(PASSWORD))
+        yield Served(app, Api(client), world)
+
+
+@contextmanager
+def planted_slice(folder: Path, package: str, plugin: str) -> Iterator[str]:
+    """A package of slices, this plugin and that of projects; its name is for `serving`."""
+    sources = {"planted": plugin, "projects": "from features.projects.plugin import feature"}
+    for slice_, source in {"": "", **sources}.items():
+        path = folder / package / slice_
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "__init__.py").write_text("")
+        if source:
+            (path / "plugin.py").write_text(source)
+    sys.path.insert(0, str(folder))
+    yield package
+    sys.path.remove(str(folder))

@@ -1,0 +1,156 @@
+"""A refusal of the database is final: whoever catches it, or never heard it, answers nothing and changes nothing."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any
+
+import msgspec
+import pytest
+from litestar import Litestar
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tenantry.config import Settings
+from tenantry.db import engine as engines
+from tenantry.db.engine import create_engine, database_of, runtime_url
+from tenantry.db.session import UnitOfWork
+from tenantry.ids import new_id
+from tenantry.security.principal import Principal
+from tenantry.testing import TenantHandle, problem
+from tests.faults.planted import Served, planted_slice, serving
+
+PACKAGE = "planted_refusals"
+PLUGIN = """
+from uuid import UUID
+
+from litestar import Controller, Response, post
+from litestar.background_tasks import BackgroundTask
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+
+from features.projects.permissions import WRITE
+from features.projects.repository import ProjectRepository
+from tenantry.errors import AppError, NotFound
+from tenantry.feature import Feature
+from tenantry.http.policy import allow
+
+Projects = NamedDependency[ProjectRepository]
+NOBODY = UUID(int=0)
+ERRORS = {"missing": NotFound, "broken": RuntimeError}
+RUNS = []
+
+
+class RefusalController(Controller):
+    path = "/refusals"
+
+    @post("/swallowed/{ending:str}", opt=allow(WRITE))
+    async def swallowed(self, ending: FromPath[str], projects: Projects) -> str:
+        try:
+            await projects.get(NOBODY)
+        except AppError:
+            if ending in ERRORS:
+                raise ERRORS[ending] from None
+        return "secret"
+
+    @post("/background/{name:str}", opt=allow(WRITE))
+    async def background(self, name: FromPath[str]) -> Response[None]:
+        return Response(None, background=BackgroundTask(RUNS.append, name))
+
+
+feature = Feature("refusals", controllers=[RefusalController], provides={"projects": ProjectRepository})
+"""
+FIRST, SECOND = text("SELECT 1"), text("SELECT count(*) FROM users")
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["lane", "session"])
+async def served(
+    app: Litestar, settings: Settings, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> AsyncIterator[Served]:
+    own = msgspec.structs.replace(settings, database_fast_lane=request.param)
+    with planted_slice(tmp_path_factory.mktemp("refusals"), PACKAGE, PLUGIN) as features:
+        async with serving(own, features=features) as served:
+            yield served
+
+
+@pytest.fixture
+async def tenant(served: Served) -> TenantHandle:
+    runs().clear()
+    return await served.world.tenant()
+
+
+def runs() -> list[str]:
+    found: list[str] = sys.modules[f"{PACKAGE}.planted.plugin"].RUNS
+    return found
+
+
+@pytest.mark.parametrize(("ending", "alone"), [("nothing", 201), ("missing", 404), ("broken", 500)])
+async def test_swallowed_refusal(served: Served, tenant: TenantHandle, ending: str, alone: int) -> None:
+    """A handler that catches every error of the application, the refusal too, does not get its own answer out."""
+    permitted = await served.api.as_(tenant.member).post(f"/refusals/swallowed/{ending}")
+    refused = await served.api.as_(tenant.viewer).post(f"/refusals/swallowed/{ending}")
+
+    assert alone == permitted.status_code
+    assert problem(403, "permission_missing", permission="projects:write") == refused
+
+
+async def test_background_task_of_a_refused_answer(served: Served, tenant: TenantHandle) -> None:
+    """What was to come after an answer does not come when the answer did not."""
+    permitted = await served.api.as_(tenant.member).post("/refusals/background/permitted")
+    refused = await served.api.as_(tenant.viewer).post("/refusals/background/refused")
+
+    assert 201 == permitted.status_code
+    assert problem(403, "permission_missing", permission="projects:write") == refused
+    assert ["permitted"] == runs()
+
+
+@pytest.fixture
+async def engine(app: Litestar, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AsyncEngine]:
+    monkeypatch.setattr(engines, "POOL_WAIT_SECONDS", 0.05)
+    own = msgspec.structs.replace(settings, database_pool_size=1)
+    engine = create_engine(runtime_url(own), own)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def intruder(engine: AsyncEngine) -> AsyncIterator[UnitOfWork]:
+    """A unit of work of somebody whose session never was."""
+    unit_of_work = database_of(engine).unit_of_work()
+    unit_of_work.begin_request(Principal(new_id(), new_id(), new_id()), "projects:read")
+    yield unit_of_work
+    await unit_of_work.close()
+
+
+async def test_who_found_no_connection_cannot_go_on(engine: AsyncEngine, intruder: UnitOfWork) -> None:
+    """Once the pool has a connection again, nothing happens on it without the question, and no commit does either."""
+    async with engine.connect():
+        with pytest.raises(Exception, match="QueuePool limit"):
+            await intruder.scalar(FIRST)
+
+    assert [True, True] == [await fails(intruder.scalar(SECOND)), await fails(intruder.commit())]
+
+
+async def test_who_was_cancelled_cannot_go_on(engine: AsyncEngine) -> None:
+    """At whatever moment the beginning is cancelled, no statement follows without the question."""
+    went_on = []
+    for turns in range(1, 13):
+        unit_of_work = database_of(engine).unit_of_work()
+        unit_of_work.begin_request(Principal(new_id(), new_id(), new_id()), "projects:read")
+        beginning = asyncio.create_task(unit_of_work.scalar(FIRST))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        beginning.cancel()
+        await asyncio.wait([beginning])
+        went_on += [turns] if not await fails(unit_of_work.scalar(SECOND)) else []
+        await unit_of_work.close()
+
+    assert [] == went_on
+
+
+async def fails(work: Awaitable[Any]) -> bool:
+    try:
+        await work
+    except Exception:  # whichever it is, nothing has happened
+        return True
+    return False

@@ -1,0 +1,151 @@
+"""Deadlines, silence and departure: whoever stops waiting leaves no connection, no transaction and no answer behind."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from typing import Any
+
+import psycopg
+import pytest
+from litestar import Litestar
+from psycopg import AsyncConnection
+from sqlalchemy.pool import QueuePool
+
+from tenantry.config import Settings
+from tenantry.db.lane import fast_lane
+from tenantry.db.lane.fast_lane import FastLane, LaneClosed, OutcomeUnknown
+from tenantry.db.plugin import DatabasePlugin
+from tenantry.ids import new_id
+from tenantry.testing import problem
+from tenantry.testing.databases import DatabaseUrls, TestDatabases
+from tests.faults.lanes import asked, conninfo_of, open_lane, settle, statement
+from tests.faults.naps import napping, plant_naps, timed
+from tests.faults.planted import Served
+from tests.faults.wire import open_wire
+
+SLACK = 0.7
+"""Seconds that a busy machine may add to any answer."""
+ONE = statement("SELECT '1'")
+NAP = statement("SELECT pg_sleep($1::float)::text", "0.5")
+
+
+@pytest.fixture(scope="module")
+def urls(app: Litestar, databases: TestDatabases, worker_id: str) -> Iterator[DatabaseUrls]:
+    with databases.clone(f"lane_deadline_{worker_id}") as urls:
+        plant_naps(urls)
+        yield urls
+
+
+@pytest.fixture(scope="module")
+async def hurried(urls: DatabaseUrls, settings: Settings, tmp_path_factory: Any) -> AsyncIterator[Served]:
+    folder = tmp_path_factory.mktemp("hurried")
+    async with napping(settings, urls, folder, request_timeout_seconds=0.5, database_pool_size=2) as served:
+        yield served
+
+
+def in_use(served: Served) -> int:
+    pool = served.app.plugins.get(DatabasePlugin).engine.pool
+    assert isinstance(pool, QueuePool)
+    return pool.checkedout()
+
+
+@pytest.mark.parametrize("lane", ["fast", "session"])
+async def test_hanging_handler(hurried: Served, lane: str) -> None:
+    """It answers 503 request_timeout in time, and gives back what it held; the next request is served."""
+    api = hurried.api.as_((await hurried.world.tenant()).member)
+    hanging = await asyncio.gather(*(timed(api.get(f"/naps/hanging/{lane}")) for _ in range(2)))
+    left = await settle(0, lambda: in_use(hurried))
+    after = await asyncio.gather(*(timed(api.get("/naps/1")) for _ in range(5)))
+
+    assert [problem(503, "request_timeout")] * 2 == [each.answer for each in hanging]
+    assert max(each.seconds for each in hanging) < 0.5 + SLACK
+    assert 0 == left
+    assert [[1]] * 5 == [each.answer.json() for each in after]
+
+
+async def test_deadline_while_the_database_works(hurried: Served, urls: DatabaseUrls) -> None:
+    """A write that is under way at the deadline answers 503, happens once or not at all, and delays nobody for long."""
+    api = hurried.api.as_((await hurried.world.tenant()).member)
+    nap_id = new_id()
+    late = await timed(api.post(f"/naps/900/{nap_id}"))
+    after = await timed(api.get("/naps/1"))
+
+    assert problem(503, "request_timeout") == late.answer
+    assert (200, [1]) == (after.status, after.answer.json())
+    with psycopg.connect(urls.conninfo) as connection:
+        assert connection.execute("SELECT count(*) FROM kept_naps WHERE id = %s", [nap_id]).fetchone() in [(0,), (1,)]
+
+
+async def test_slow_stream_is_not_cut(hurried: Served) -> None:
+    """The deadline is for the beginning of an answer."""
+    api = hurried.api.as_((await hurried.world.tenant()).member)
+    answer = await timed(api.get("/naps/stream/1200"))
+
+    assert (200, "part " * 4) == (answer.status, answer.answer.text)
+    assert answer.seconds > 1
+
+
+async def test_cancelled_before_it_is_sent(urls: DatabaseUrls) -> None:
+    """A write that is cancelled in the turn of the event loop that submitted it never happens."""
+    nap_id = str(new_id())
+    write = statement("INSERT INTO kept_naps VALUES ($1::uuid, 0)", nap_id)
+    async with open_lane(conninfo_of(urls.runtime), "unsent") as lane:
+        task = asyncio.create_task(lane.run([write], writes=True))
+        asyncio.get_running_loop().call_soon(task.cancel)
+        with suppress(asyncio.CancelledError):
+            await task
+        counted = await lane.run(
+            [statement("SELECT count(*)::text FROM kept_naps WHERE id = $1::uuid", nap_id)], writes=False
+        )
+
+    assert ("0",) == asked(counted[0])
+
+
+async def test_silent_connection_is_given_up(urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing comes back any more, writes are told that nobody knows, reads go elsewhere, and it opens anew."""
+    monkeypatch.setattr(fast_lane, "STUCK_SECONDS", 0.5)
+    async with (
+        open_wire(conninfo_of(urls.runtime), 1) as wire,
+        open_lane(wire.conninfo, "silent", connections=1) as lane,
+    ):
+        await lane.run([ONE], writes=False)
+        wire.delivers.clear()
+        began = time.monotonic()
+        ends = await asyncio.gather(lane.run([ONE], writes=True), lane.run([ONE], writes=False), return_exceptions=True)
+        seconds = time.monotonic() - began
+        wire.delivers.set()
+        reopened = await settle(True, lambda: lane.takes(object()))
+        again = asked((await lane.run([ONE], writes=False))[0])
+
+    assert [OutcomeUnknown, LaneClosed] == [type(end) for end in ends]
+    assert 0.5 < seconds < 0.5 + 1 + SLACK
+    assert (True, ("1",)) == (reopened, again)
+
+
+async def test_slow_connection_is_not_given_up(urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as answers come, whoever has waited longest may have waited for long."""
+    monkeypatch.setattr(fast_lane, "STUCK_SECONDS", 1.0)
+    async with open_lane(conninfo_of(urls.runtime), "slow", connections=1) as lane:
+        answers = await asyncio.gather(*(lane.run([NAP, ONE], writes=True) for _ in range(6)))
+
+    assert [("1",)] * 6 == [asked(answer[1]) for answer in answers]
+
+
+async def test_connecting_cannot_hang(urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that accepts and then says nothing holds up no start, and is tried again."""
+    monkeypatch.setattr(fast_lane, "STUCK_SECONDS", 0.3)
+    hangs = [True]
+
+    async def connect() -> AsyncConnection[Any]:
+        if hangs.pop() if hangs else False:
+            await asyncio.Event().wait()
+        return await AsyncConnection.connect(conninfo_of(urls.runtime), autocommit=True)
+
+    lane = FastLane(connect, connections=1, queue=5)
+    async with asyncio.timeout(3):
+        await lane.start()
+        opened = await settle(True, lambda: lane.takes(object()))
+    await lane.stop()
+
+    assert opened
