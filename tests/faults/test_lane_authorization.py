@@ -11,13 +11,16 @@ from litestar import Litestar
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from features.projects.repository import ProjectRepository
 from tenantry.config import Settings
 from tenantry.db import engine as engines
-from tenantry.db.engine import create_engine, database_of, runtime_url
+from tenantry.db.engine import create_engine, create_lane, database_of, runtime_url
+from tenantry.db.lane.fast_lane import DatabaseBusy
 from tenantry.db.session import UnitOfWork
 from tenantry.ids import new_id
 from tenantry.security.principal import Principal
 from tenantry.testing import TenantHandle, problem
+from tests.faults.lanes import statement
 from tests.faults.planted import Served, planted_slice, serving
 
 PACKAGE = "planted_refusals"
@@ -146,6 +149,25 @@ async def test_who_was_cancelled_cannot_go_on(engine: AsyncEngine) -> None:
         await unit_of_work.close()
 
     assert [] == went_on
+
+
+@pytest.mark.xfail(strict=True, reason="a handler that catches 503 has its own answer sent without the question")
+async def test_who_found_no_place_cannot_go_on(engine: AsyncEngine, settings: Settings) -> None:
+    """Once the fast lane has a place again, there is still no commit without the question."""
+    narrow = msgspec.structs.replace(settings, database_lane_connections=1, database_lane_queue=1)
+    lane = create_lane(runtime_url(narrow), narrow)
+    await lane.start()
+    nap = asyncio.create_task(lane.run([statement("SELECT pg_sleep(0.2)")], writes=False))
+    await asyncio.sleep(0)
+    unit_of_work = database_of(engine, lane).unit_of_work(fast=True)
+    unit_of_work.begin_request(Principal(new_id(), new_id(), new_id()), "projects:read")
+    with pytest.raises(DatabaseBusy):
+        await unit_of_work.structs(ProjectRepository.by_id, tuple, {"id": new_id()})
+    await nap
+    ended = await fails(unit_of_work.commit())
+    await lane.stop()
+
+    assert ended
 
 
 async def fails(work: Awaitable[Any]) -> bool:
