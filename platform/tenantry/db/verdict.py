@@ -17,9 +17,9 @@ T = TypeVar("T")
 class Verdict:
     def __init__(self) -> None:
         self.is_known = False
-        """It has answered whether the request may happen, or cannot answer anything."""
+        """It has answered whether the request may happen."""
         self.refusal: AppError | None = None
-        """It has said no, which stays, even where a handler has caught it."""
+        """It has said no, or nothing when it was asked; that stays, even where a handler has caught it."""
         self.has_failed = False
         self.has_conflicted = False
         """Somebody else was faster, and doing all of it again may succeed."""
@@ -30,18 +30,21 @@ class Verdict:
             return await work
         except (DBAPIError, Error) as error:
             told = translate(error)
+            self._take_for_no(told)
             self.is_known |= not precedes_the_question(error, told)
-            self.refusal = told if is_refusal(told) else self.refusal
             self.has_failed = True
             self.has_conflicted = isinstance(told, SerializationFailure)
             raise told from error
         except SerializationFailure:
             self.has_conflicted = True
             raise
-        except Unavailable:
-            # Nothing is told of anything, so nobody has to be asked.
-            self.is_known = True
+        except Unavailable as error:
+            self._take_for_no(error)
             raise
+
+    def _take_for_no(self, told: Exception) -> None:
+        if is_refusal(told) or (isinstance(told, Unavailable) and not self.is_known):
+            self.refusal = told
 
     def unchanged(self, otherwise: type[AppError]) -> AppError:
         """The error of a write that has changed no row."""
