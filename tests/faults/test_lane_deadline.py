@@ -81,7 +81,8 @@ async def test_silent_connection_is_given_up(urls: DatabaseUrls, monkeypatch: py
         await lane.run([ONE], writes=False)
         wire.delivers.clear()
         began = time.monotonic()
-        ends = await asyncio.gather(lane.run([ONE], writes=True), lane.run([ONE], writes=False), return_exceptions=True)
+        both = asyncio.gather(lane.run([ONE], writes=True), lane.run([ONE], writes=False), return_exceptions=True)
+        ends = await asyncio.wait_for(both, 10)
         seconds = time.monotonic() - began
         wire.delivers.set()
         reopened = await settle(True, lambda: lane.takes(object()))
