@@ -24,6 +24,7 @@ from tenantry.db.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from tenantry.db.engine import DATABASE_NAME, migration_url
 from tenantry.db.provision import create_tenantry, embedded_server, migration_config, provisioned
 from tenantry.db.roles import MIGRATOR_ROLE, RUNTIME_ROLE, UnsafeRole
+from tenantry.http.protocol import Protocol
 from tenantry.observability.tracing import are_traces_wanted
 from tenantry.observability.worker_metrics import worker_metrics
 
@@ -71,6 +72,7 @@ def run(reload: bool) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            http=Protocol,
             ws="none",
             proxy_headers=bool(settings.trusted_proxies),
             forwarded_allow_ips=settings.trusted_proxies or None,
