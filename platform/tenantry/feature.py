@@ -12,7 +12,6 @@ from litestar.di import Provide
 from litestar.plugins import InitPlugin
 
 from tenantry.http.page import page_request
-from tenantry.http.response import ApiResponse
 from tenantry.inject import provider
 
 __all__ = ("API_PREFIX", "Feature", "discover", "slice_modules")
@@ -50,7 +49,6 @@ class Feature(InitPlugin):
                 route_handlers=list(self.controllers),
                 tags=[self.name],
                 dependencies={**dependencies, "page": Provide(page_request, sync_to_thread=False)},
-                response_class=ApiResponse,
             )
         )
         return app_config

@@ -13,9 +13,10 @@ from litestar.plugins import InitPlugin
 from litestar.plugins.base import ReceiveRoutePlugin
 from litestar.routes import BaseRoute, HTTPRoute
 
-__all__ = ("InjectPlugin", "provided", "provider")
+__all__ = ("Arguments", "InjectPlugin", "provided", "provider")
 
 Connection = ASGIConnection[Any, Any, Any, Any]
+FROM_INSIDE = frozenset({"request", "scope"})
 
 
 class InjectPlugin(InitPlugin, ReceiveRoutePlugin):
@@ -49,19 +50,28 @@ class Arguments:
         self.model = model
         self.has_kwargs = model.has_kwargs
         self.dependency_batches = ()  # nothing is left for Litestar to make
-        names = {dependency.key for dependency in dependencies} | {"request"}
+        self.names = {dependency.key for dependency in dependencies} | FROM_INSIDE
+        """Of arguments that do not come from the client."""
         self.steps = [
-            (dependency.key, dependency.provide, tuple(needed), names.issuperset(needed))
+            (dependency.key, dependency.provide, tuple(needed), self.names.issuperset(needed))
             for dependency in dependencies
             for needed in [dependency.provide.parsed_fn_signature.parameters]
         ]
+        others = model.expected_query_params | model.expected_header_params | model.expected_cookie_params
+        are_trusted = all(is_trusted for *_, is_trusted in self.steps)
+        self.come_from_path = are_trusted and not others and model.expected_reserved_kwargs <= {"scope"}
+        """All but the dependencies: then they can be had without Litestar's request."""
 
     async def to_kwargs(self, connection: Connection) -> dict[str, Any]:
-        arguments = await self.model.to_kwargs(connection)
+        return self.complete(await self.model.to_kwargs(connection), connection)
+
+    def complete(self, arguments: dict[str, Any], connection: Connection | None = None) -> dict[str, Any]:
+        """Add the dependencies; without a connection where all of them come from inside."""
         for name, provide, needed, is_trusted in self.steps:
             if is_trusted:
                 arguments[name] = provide.dependency(**{need: arguments[need] for need in needed})
             else:
+                assert connection is not None
                 parsed = provide.signature_model.parse_values_from_connection_kwargs(connection, arguments)
                 arguments[name] = provide.dependency(**parsed)
         return arguments

@@ -1,44 +1,27 @@
-"""Where the service leaves Litestar's own way for a shorter one, its answers stay those of Litestar."""
+"""Dependencies are made on a shorter way than Litestar's, and stay those of Litestar."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from ipaddress import IPv4Address
 from typing import Annotated, Any
 from uuid import UUID
 
 import httpx
-import msgspec
 import pytest
-from litestar import Litestar, MediaType, Request, Response, Router, get
-from litestar.background_tasks import BackgroundTask
-from litestar.datastructures import Cookie, ResponseHeader, State
+from litestar import Litestar, Request, Router, get
+from litestar.datastructures import State
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, QueryParameter
 from litestar.plugins import PluginProtocol
 
-from tenantry.http.response import ApiResponse
 from tenantry.inject import InjectPlugin, provided, provider
 
 Number = Annotated[int, QueryParameter(ge=1)]
 
 
-class Thing(msgspec.Struct):
-    id: UUID
-    at: datetime
-    address: IPv4Address
-    name: str = "Käse ✓"
-
-
-THING = Thing(UUID(int=7), datetime(2027, 1, 1, tzinfo=UTC), IPv4Address("192.0.2.1"))
-
-
 @asynccontextmanager
-async def client_of(
-    handler: Any, *plugins: PluginProtocol, response_class: type[Response[Any]] | None = None, **provides: Provide
-) -> AsyncIterator[httpx.AsyncClient]:
-    router = Router("/", route_handlers=[handler], dependencies=provides, response_class=response_class)
+async def client_of(handler: Any, *plugins: PluginProtocol, **provides: Provide) -> AsyncIterator[httpx.AsyncClient]:
+    router = Router("/", route_handlers=[handler], dependencies=provides)
     app = Litestar([router], plugins=plugins, openapi_config=None)
     transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]  # Litestar's own ASGI types are narrower
     async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
@@ -47,44 +30,6 @@ async def client_of(
 
 def made(dependency: Any) -> Provide:
     return Provide(dependency, sync_to_thread=False)
-
-
-async def nothing() -> None:
-    """A background task."""
-
-
-@pytest.mark.parametrize("value", [THING, [THING], {"thing": THING}, "text", None, 5], ids=repr)
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"status_code": 202},
-        {"media_type": MediaType.JSON},
-        {"media_type": MediaType.MESSAGEPACK},
-        {"media_type": "application/vnd.thing+json"},
-        {"response_headers": [ResponseHeader(name="x-more", value="1")]},
-        {"response_cookies": [Cookie("crumb", "1")]},
-        {"type_encoders": {IPv4Address: lambda address: f"<{address}>"}},
-        {"background": BackgroundTask(nothing)},
-    ],
-    ids=lambda options: "".join(options) or "plain",
-)
-async def test_response_is_that_of_litestar(value: Any, options: dict[str, Any]) -> None:
-    """Whatever a handler returns and its decorator says, status, headers and body are those of Litestar's response."""
-
-    async def handler() -> Any:
-        return value
-
-    handler.__annotations__["return"] = type(value)  # Litestar goes by it
-    answers = []
-    for response_class in (Response, ApiResponse):
-        async with client_of(get("/", **options)(handler), response_class=response_class) as client:
-            answers.append(await client.get("/"))
-    expected, actual = answers
-
-    assert expected.status_code == actual.status_code
-    assert expected.headers.multi_items() == actual.headers.multi_items()
-    assert expected.content == actual.content
 
 
 def asked_of(base: NamedDependency[int], number: Number, request: Request[None, None, State]) -> list[Any]:

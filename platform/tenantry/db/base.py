@@ -7,7 +7,7 @@ from uuid import UUID
 from advanced_alchemy.types import DateTimeUTC
 from msgspec import UNSET, Struct
 from msgspec.structs import asdict
-from sqlalchemy import ForeignKey, ForeignKeyConstraint, MetaData, Text, text
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, MetaData, Text, inspect, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from tenantry.clock import now
@@ -36,7 +36,14 @@ class Base(DeclarativeBase):
 
     @classmethod
     def of(cls, data: Struct) -> Self:
-        return cls(**asdict(data))
+        """Made as SQLAlchemy makes what it loads: its constructor would ask for listeners at every value."""
+        manager: Any = inspect(cls).class_manager
+        row: Self = manager.new_instance()
+        values = asdict(data)
+        if unknown := values.keys() - manager.keys():
+            raise TypeError(f"{cls.__name__} has no {', '.join(sorted(unknown))}")
+        vars(row).update(values)
+        return row
 
     def apply(self, patch: Struct) -> None:
         for field, value in asdict(patch).items():

@@ -1,11 +1,11 @@
 """Loads the database into the application: engine, unit of work per request, readiness."""
 
 import structlog
-from litestar import Litestar, Request
+from litestar import Litestar
 from litestar.config.app import AppConfig
-from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.plugins import InitPlugin
+from litestar.types import Scope
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -71,7 +71,7 @@ class DatabasePlugin(InitPlugin):
         return self.database
 
 
-def unit_of_work_of(request: Request[object, object, State]) -> UnitOfWork:
-    unit_of_work = request.scope["state"]["unit_of_work"]
+def unit_of_work_of(scope: Scope) -> UnitOfWork:
+    unit_of_work = scope["state"]["unit_of_work"]
     assert isinstance(unit_of_work, UnitOfWork)
     return unit_of_work

@@ -99,11 +99,11 @@ class Repository(Generic[RowT, ViewT]):
 
     async def add(self, row: RowT) -> ViewT:
         rows = self.stored
-        rows.complete(row)
-        values = rows.given(row)
+        values = rows.complete(row)
         if rows.echoes(self.view_type.__struct_fields__):
             await self.unit_of_work.write(rows.insertion(tuple(values)), values)
-            return self._view_of(row)
+            held = vars(row)
+            return self.view([held[field] for field in self.view_type.__struct_fields__])
         returning = rows.insertion(tuple(values), tuple(self.views.selected_columns))
         added: list[ViewT] = await self.unit_of_work.structs(returning, self.view_type, values)
         return added[0]

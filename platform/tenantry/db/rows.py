@@ -40,9 +40,11 @@ class Rows(Generic[RowT]):
 
     def __init__(self, row_type: type[RowT]) -> None:
         mapper: Mapper[RowT] = inspect(row_type)
-        self._type = row_type
         self._table: Table = row_type.metadata.tables[row_type.__tablename__]
+        self._manager = mapper.class_manager
         self._columns = {attribute.key: attribute.columns[0] for attribute in mapper.column_attrs}
+        self._parameters = {key: f"new_{key}" for key in self._columns}
+        self._insertable = [(key, self._parameters[key], column_) for key, column_ in self._columns.items()]
         self._insertions: dict[Any, Insert] = {}
         self._changes: dict[tuple[str, ...], Update] = {}
         self._echoed: dict[tuple[str, ...], bool] = {}
@@ -54,11 +56,14 @@ class Rows(Generic[RowT]):
         self.versioned: Select[Any] = constant(chosen.where(self._columns["id"] == bindparam("id")))
 
     def read(self, version: str, *values: Any) -> tuple[str, RowT]:
-        """A row of `versioned`."""
-        return version, self._type(**dict(zip(self._columns, values, strict=True)))
+        """A row of `versioned`, made as SQLAlchemy makes those that it loads: nobody is told of each value."""
+        row: RowT = self._manager.new_instance()
+        vars(row).update(zip(self._columns, values, strict=True))
+        return version, row
 
     def values(self, row: RowT) -> dict[str, Any]:
-        return {key: getattr(row, key) for key in self._columns}
+        held = vars(row)
+        return {key: held[key] for key in self._columns}
 
     def changes(self, row: RowT, before: Mapping[str, Any]) -> dict[str, Any]:
         """The parameters of `change`: what differs from before, and what changes with every change."""
@@ -68,7 +73,7 @@ class Rows(Generic[RowT]):
                 if column_.onupdate is not None and key not in changed:
                     setattr(row, key, _made(column_.onupdate))
                     changed.append(key)
-        return {f"new_{key}": getattr(row, key) for key in changed}
+        return {self._parameters[key]: getattr(row, key) for key in changed}
 
     def change(self, parameters: tuple[str, ...]) -> Update:
         """Changes one row, if it still is in the version that was read."""
@@ -78,21 +83,22 @@ class Rows(Generic[RowT]):
             self._changes[parameters] = constant(changed)
         return self._changes[parameters]
 
-    def complete(self, row: RowT) -> None:
-        """Give it the defaults that are made here, and leave out those that the database makes."""
-        for key, column_ in self._columns.items():
-            if key in vars(row):
-                value = vars(row)[key]
+    def complete(self, row: RowT) -> dict[str, Any]:
+        """Give it the defaults that are made here, not those that the database makes; the parameters of `insertion`."""
+        held, parameters = vars(row), {}
+        for key, name, column_ in self._insertable:
+            if key in held:
+                value = held[key]
                 if isinstance(value, datetime) and value.tzinfo is not UTC:
-                    setattr(row, key, value.astimezone(UTC))
+                    held[key] = value = value.astimezone(UTC)
             elif column_.default is not None:
-                setattr(row, key, _made(column_.default))
+                held[key] = value = _made(column_.default)
             elif column_.server_default is None:
-                setattr(row, key, None)
-
-    def given(self, row: RowT) -> dict[str, Any]:
-        """The parameters of `insertion`."""
-        return {f"new_{key}": value for key in self._columns if (value := vars(row).get(key, row)) is not row}
+                held[key] = value = None
+            else:
+                continue
+            parameters[name] = value
+        return parameters
 
     def insertion(self, parameters: tuple[str, ...], returning: tuple[Any, ...] = ()) -> Insert:
         key = parameters, returning
@@ -113,7 +119,7 @@ class Rows(Generic[RowT]):
         return self._echoed[fields]
 
     def _assigned(self, parameters: tuple[str, ...]) -> dict[str, Any]:
-        columns = {f"new_{key}": column_ for key, column_ in self._columns.items()}
+        columns = {self._parameters[key]: column_ for key, column_ in self._columns.items()}
         return {columns[name].name: bindparam(name, type_=columns[name].type) for name in parameters}
 
 

@@ -12,7 +12,7 @@ from tenantry.db.session import UnitOfWork
 from tenantry.http.policy import Allow, Policy, Public, SignedIn, policy_of
 from tenantry.security.principal import Principal
 
-__all__ = ("RoutePlan", "plan_of")
+__all__ = ("RoutePlan", "has_hooks", "plan_of")
 
 # Through these a handler can neither see nor change anything but its request and the database.
 HARMLESS = (UnitOfWork, Principal, PageRequest)
@@ -29,13 +29,10 @@ class RoutePlan(msgspec.Struct, frozen=True):
     """None where a live session is enough."""
     effect: str | None
     takes_body: bool
+    is_public: bool
     is_repeatable: bool
     """The handler can change nothing but its unit of work: it may run before the database has said that it may, and
     run again after a conflict, because nothing of it is kept and no answer leaves in between."""
-
-    @property
-    def is_public(self) -> bool:
-        return self.policy is None or isinstance(self.policy, Public)
 
     def asks_first(self, principal: Principal) -> bool:
         """Whether the database has to agree before the handler runs; it may count on a tenant that is not there."""
@@ -48,6 +45,7 @@ def plan_of(handler: BaseRouteHandler) -> RoutePlan:
         policy=policy,
         permission=policy.permission.name if isinstance(policy, Allow) else None,
         effect=policy.audit if isinstance(policy, Allow | SignedIn) else None,
+        is_public=policy is None or isinstance(policy, Public),
         takes_body="data" in handler.parsed_fn_signature.parameters,
         is_repeatable=_is_repeatable(handler),
     )
@@ -55,9 +53,14 @@ def plan_of(handler: BaseRouteHandler) -> RoutePlan:
 
 def _is_repeatable(handler: BaseRouteHandler) -> bool:
     dependencies = handler.resolve_dependencies()
-    if any(getattr(handler, hook, None) for hook in HOOKS) or handler.resolve_guards() or _answers_itself(handler):
+    if has_hooks(handler) or handler.resolve_guards() or _answers_itself(handler):
         return False
     return all(_is_harmless(name, dependencies) for name in handler.parsed_fn_signature.parameters)
+
+
+def has_hooks(handler: BaseRouteHandler) -> bool:
+    """Whether anything of it, its controller or the application runs before or after it."""
+    return any(getattr(layer, hook, None) for layer in handler.ownership_layers for hook in HOOKS)
 
 
 def _is_harmless(name: str, dependencies: dict[str, Provide]) -> bool:

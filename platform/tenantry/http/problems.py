@@ -8,13 +8,13 @@ import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, InternalServerException, ValidationException
-from litestar.types import Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Scope, Send
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tenantry.context import request_id
 from tenantry.errors import AppError, Unavailable
 
-__all__ = ("Problem", "handle_exception", "problem_of", "send_problem")
+__all__ = ("CLIENT_LEFT", "Problem", "handle_exception", "problem_of", "problem_response", "send_problem")
 
 _log = structlog.get_logger("tenantry.problems")
 MEDIA_TYPE = "application/problem+json"
@@ -99,11 +99,14 @@ def handle_exception(_: Request[Any, Any, Any], error: Exception) -> Response[di
     return Response(members, status_code=members["status"], media_type=MEDIA_TYPE, headers=headers)
 
 
+def problem_response(error: Exception, scope: Scope, receive: Receive, send: Send) -> ASGIApp:
+    request: Request[Any, Any, Any] = Request(scope, receive, send)
+    return handle_exception(request, error).to_asgi_response(app=None, request=request)
+
+
 async def send_problem(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer with the problem where no exception handler is left to do it."""
-    request: Request[Any, Any, Any] = Request(scope, receive, send)
-    response = handle_exception(request, error).to_asgi_response(app=None, request=request)
-    await response(scope, receive, send)
+    await problem_response(error, scope, receive, send)(scope, receive, send)
 
 
 def _invalid_input(error: ValidationException) -> tuple[HTTPStatus, str, str, list[FieldError]]:

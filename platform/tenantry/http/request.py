@@ -1,23 +1,28 @@
 """Request bodies: JSON, decoded once and strictly into the handler's Struct, with every fault named at once."""
 
-import asyncio
 from functools import lru_cache
 from http import HTTPStatus
+from math import inf
 from typing import Any
 
 import msgspec
 from litestar import Request
 from litestar.datastructures import State
 from litestar.enums import RequestEncodingType
+from litestar.exceptions import InternalServerException
+from litestar.exceptions.http_exceptions import RequestEntityTooLarge
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
+from litestar.types import Receive, Scope
 from litestar.typing import FieldDefinition
 
 from tenantry.errors import AppError, BadRequest, Unprocessable
-from tenantry.http.problems import FieldError
+from tenantry.http.deadlines import Deadlines
+from tenantry.http.problems import CLIENT_LEFT, FieldError
 from tenantry.security.principal import Principal
 
-__all__ = ("BODY", "ApiRequest")
+__all__ = ("ApiRequest", "body_of", "data_of", "decode_body")
 
-BODY_SECONDS = 15
+DEADLINES = Deadlines(seconds=15)
 BODY = "body"
 """Where the state of a scope keeps it."""
 
@@ -43,33 +48,59 @@ class ApiRequest(Request[Principal, Any, State]):
     """Litestar would accept JSON under any content type, and numbers in strings; this request does not."""
 
     async def body(self) -> bytes:
-        """Read and checked once for all request objects of a scope."""
-        known: bytes | None = self.scope["state"].get(BODY)
-        if known is not None:
-            return known
-        try:
-            async with asyncio.timeout(BODY_SECONDS):
-                body = await super().body()
-        except TimeoutError as error:
-            raise BodyTimeout from error
-        if (data := self._data) is not None:
-            wanted = getattr(data.kwarg_definition, "media_type", RequestEncodingType.JSON)
-            media_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
-            if body and media_type != wanted:
-                raise UnsupportedMediaType(f"Send the body as {wanted.value}.")
-            if not body:
-                raise MalformedBody("A body is required.")
-        self.scope["state"][BODY] = body
-        return body
+        return await body_of(self.scope, self.receive)
 
     async def json(self) -> Any:
-        data = self._data
+        data = data_of(self.route_handler)
         return decode_body(await self.body(), data.annotation if data else Any)
 
-    @property
-    def _data(self) -> FieldDefinition | None:
-        """The handler's parameter that takes the body."""
-        return self.route_handler.parsed_fn_signature.parameters.get("data")
+
+async def body_of(scope: Scope, receive: Receive) -> bytes:
+    """Read and checked once, whoever asks."""
+    known: bytes | None = scope["state"].get(BODY)
+    if known is not None:
+        return known
+    handler = scope["route_handler"]
+    assert isinstance(handler, HTTPRouteHandler)
+    try:
+        with DEADLINES.start():
+            body = await _received(scope, receive, handler.resolve_request_max_body_size() or inf)
+    except TimeoutError as error:
+        raise BodyTimeout from error
+    if (data := data_of(handler)) is not None:
+        wanted = getattr(data.kwarg_definition, "media_type", RequestEncodingType.JSON)
+        if body and _header(scope, b"content-type").partition(b";")[0].strip().lower() != wanted.encode():
+            raise UnsupportedMediaType(f"Send the body as {wanted.value}.")
+        if not body:
+            raise MalformedBody("A body is required.")
+    scope["state"][BODY] = body
+    return body
+
+
+def data_of(handler: BaseRouteHandler) -> FieldDefinition | None:
+    """The handler's parameter that takes the body."""
+    return handler.parsed_fn_signature.parameters.get("data")
+
+
+async def _received(scope: Scope, receive: Receive, largest: float) -> bytes:
+    """As Litestar reads it, within the same limit, without a mapping of headers and a generator."""
+    announced = _header(scope, b"content-length")
+    if announced.isdigit() and int(announced) > largest:
+        raise RequestEntityTooLarge
+    received = b""
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise InternalServerException(CLIENT_LEFT)
+        received += message["body"]
+        if len(received) > largest:
+            raise RequestEntityTooLarge
+        if not message.get("more_body", False):
+            return received
+
+
+def _header(scope: Scope, wanted: bytes) -> bytes:
+    return next((value for name, value in scope["headers"] if name == wanted), b"")
 
 
 def decode_body(body: bytes, type_: Any) -> Any:

@@ -23,7 +23,7 @@ class Principal(msgspec.Struct, frozen=True):
 
 
 class CredentialVerifier(Protocol):
-    def verify(self, credential: str) -> Principal:
+    def verify(self, credential: bytes) -> Principal:
         """Check a bearer credential without I/O; raises `Unauthenticated`."""
 
 

@@ -11,7 +11,6 @@ from uuid import UUID
 
 import jwt
 import msgspec
-from cachetools import LRUCache
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.types import Options
@@ -63,7 +62,9 @@ class TokenService:
     def __init__(
         self, private_key: Ed25519PrivateKey, *, issuer: str, lifetime: timedelta, remembered: int = REMEMBERED
     ) -> None:
-        self._verified = LRUCache[bytes, _Verified](remembered)
+        self._verified: dict[bytes, _Verified] = {}
+        """By their hashes, the one last used at the end."""
+        self._remembered = remembered
         self._private_key = private_key
         self._public_key = private_key.public_key()
         self._issuer = issuer
@@ -93,19 +94,19 @@ class TokenService:
         }
         return jwt.encode(claims, self._private_key, ALGORITHM, headers={"kid": self._key_id, "typ": TYPE})
 
-    def verify(self, credential: str) -> Principal:
-        digest = hashlib.sha256(credential.encode(errors="surrogatepass")).digest()
-        known = self._verified.get(digest)
+    def verify(self, credential: bytes) -> Principal:
+        digest = hashlib.sha256(credential).digest()
+        known = self._verified.pop(digest, None)
         token = known or self._decode(credential)
         moment = now()
         if not token.starts <= moment < token.ends:
-            self._verified.pop(digest, None)
             raise InvalidToken("It has expired." if moment >= token.ends else None)
-        if known is None:
-            self._verified[digest] = token
+        if len(self._verified) >= self._remembered:
+            del self._verified[next(iter(self._verified))]
+        self._verified[digest] = token
         return token.principal
 
-    def _decode(self, credential: str) -> _Verified:
+    def _decode(self, credential: bytes) -> _Verified:
         try:
             token = jwt.decode_complete(
                 credential,

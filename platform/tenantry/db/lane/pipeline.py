@@ -219,7 +219,7 @@ class PipelineConnection:
             while self._waiting and self._take_answers(self._waiting[0]):
                 self._waiting.popleft().finish()
             # uvloop tells once of a connection that was reset, also where an answer is to be read before the reset is.
-            if self._breaks.poll(0):
+            if self._waiting and self._breaks.poll(0):
                 self._loop.call_soon(self._receive)
         except OperationalError as error:
             self.end(error)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC
 from itertools import starmap
 from typing import Any, TypeVar
 
@@ -156,6 +157,8 @@ def _default(default: Any) -> Source:
 
 def _bound(parameter: BindParameter[Any], index: int | None) -> Source:
     convert: Convert | None = parameter.type.dialect_impl(DIALECT).bind_processor(DIALECT)
+    if convert is not None and isinstance(parameter.type, DateTimeUTC):
+        convert = _in_utc(convert)
     if index is not None and parameter.unique:
         given: Source = lambda values, parameters: parameters[index].effective_value  # noqa: E731  # one of two
     elif parameter.required:
@@ -163,6 +166,11 @@ def _bound(parameter: BindParameter[Any], index: int | None) -> Source:
     else:
         given = lambda values, parameters: values.get(parameter.key, parameter.effective_value)  # noqa: E731  # third
     return given if convert is None else lambda values, parameters: convert(given(values, parameters))
+
+
+def _in_utc(convert: Convert) -> Convert:
+    """What is in UTC already need not go through its conversion to UTC."""
+    return lambda value: value if value is None or value.tzinfo is UTC else convert(value)
 
 
 def _convert(type_: Any, oid: int) -> Convert | None:

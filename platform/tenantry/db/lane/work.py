@@ -35,8 +35,8 @@ class LaneWork:
         self._question: Step = (
             BEGIN_REQUEST,
             (
-                session.hex.encode(),
-                tenant.hex.encode() if tenant else None,
+                b"%032x" % session.int,
+                b"%032x" % tenant.int if tenant else None,
                 permission.encode() if permission else None,
             ),
         )

@@ -1,0 +1,124 @@
+"""A handler that takes and gives plain values: it can be called without Litestar's layers around it.
+
+Those make a request of every route pass two handlers of exceptions, a chain of response factories and a mapping of
+headers, which takes longer than the handler itself. What Litestar knows of a route stays true here: its own code reads
+the parameters, and its own code judges them.
+"""
+
+from pathlib import Path
+from typing import Any, get_origin
+from uuid import UUID
+
+import msgspec
+from litestar import Litestar, MediaType
+from litestar.enums import RequestEncodingType
+from litestar.exceptions import ClientException, SerializationException
+from litestar.handlers import HTTPRouteHandler
+from litestar.routes import HTTPRoute
+from litestar.serialization import get_serializer
+from litestar.status_codes import HTTP_204_NO_CONTENT
+from litestar.types import ASGIApp, Empty, Receive, Scope, Send
+
+from tenantry.http.plan import RoutePlan, has_hooks, plan_of
+from tenantry.http.request import ApiRequest, body_of, data_of, decode_body
+from tenantry.inject import Arguments
+
+__all__ = ("Endpoint", "endpoints_of")
+
+CONTENT_TYPE = (b"content-type", MediaType.JSON.encode())
+
+
+class Endpoint:
+    """One method of one route."""
+
+    def __init__(self, route: HTTPRoute, handler: HTTPRouteHandler, arguments: Arguments) -> None:
+        self.handler = handler
+        self.plan: RoutePlan = plan_of(handler)
+        self.template = route.path_format
+        self._call = handler.fn
+        self._waits = not handler.has_sync_callable
+        self._status = handler.status_code
+        self._encode = msgspec.json.Encoder(enc_hook=get_serializer(handler.resolve_type_encoders())).encode
+        self._arguments = arguments
+        self._signature = handler.signature_model
+        wanted = handler.parsed_fn_signature.parameters
+        identifiers = {name for name, parameter in route.path_parameters.items() if parameter.type is UUID}
+        of_path = {name for name in identifiers & wanted.keys() if wanted[name].annotation is UUID}
+        self._names = tuple(wanted)
+        self._is_short = arguments.come_from_path and wanted.keys() <= of_path | arguments.names | {"data"}
+        """All arguments have their types already: Litestar need not look."""
+        data = data_of(handler)
+        self._body_type = data.annotation if data is not None else None
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> ASGIApp:
+        """What the handler answers, encoded; nothing of it has been sent."""
+        if self._is_short:
+            given = {**scope["path_params"], "scope": scope}
+            if self._body_type is not None:
+                given["data"] = decode_body(await body_of(scope, receive), self._body_type)
+            self._arguments.complete(given)
+            arguments = {name: given[name] for name in self._names}
+        else:
+            arguments = await self._judged(ApiRequest(scope, receive, send))
+        content = await self._call(**arguments) if self._waits else self._call(**arguments)
+        return plain(self._status, b"" if content is None else self._encode(content))
+
+    async def _judged(self, request: ApiRequest) -> dict[str, Any]:
+        """The arguments as Litestar finds them."""
+        try:
+            arguments = await self._arguments.to_kwargs(request)
+        except SerializationException as error:
+            raise ClientException(str(error)) from error
+        if arguments.get("data") is Empty:
+            del arguments["data"]
+        return self._signature.parse_values_from_connection_kwargs(request, arguments)
+
+
+def plain(status: int, body: bytes) -> ASGIApp:
+    headers = [CONTENT_TYPE, (b"content-length", b"%d" % len(body))] if status != HTTP_204_NO_CONTENT else []
+
+    async def answer(_: Scope, __: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+    return answer
+
+
+def endpoints_of(route: HTTPRoute, app: Litestar) -> dict[str, Endpoint]:
+    """By method; none where the route asks for more of Litestar than to be called."""
+    found: dict[str, Endpoint] = {}
+    if not any(parameter.type is Path for parameter in route.path_parameters.values()):
+        for method, (handler, arguments) in route.route_handler_map.items():
+            if isinstance(arguments, Arguments) and _is_plain(handler, app):
+                found[method] = Endpoint(route, handler, arguments)
+    return found
+
+
+def _is_plain(handler: HTTPRouteHandler, app: Litestar) -> bool:
+    asks_for_more = (
+        has_hooks(handler)
+        or handler.cache
+        or handler.resolve_guards()
+        or handler.resolve_response_headers()
+        or handler.resolve_response_cookies()
+        or handler.resolve_data_dto()
+        or handler.resolve_return_dto()
+        or handler.resolve_exception_handlers() != app.exception_handlers
+        or len(handler.resolve_middleware()) != len(app.middleware)
+    )
+    return not asks_for_more and _answers_plainly(handler) and _takes_json(handler)
+
+
+def _answers_plainly(handler: HTTPRouteHandler) -> bool:
+    annotation = handler.parsed_fn_signature.return_type.annotation
+    answered = get_origin(annotation) or annotation
+    is_struct = isinstance(answered, type) and issubclass(answered, msgspec.Struct)
+    if handler.status_code == HTTP_204_NO_CONTENT:
+        return answered is type(None)
+    return is_struct and handler.media_type == MediaType.JSON
+
+
+def _takes_json(handler: HTTPRouteHandler) -> bool:
+    data = data_of(handler)
+    media_type = getattr(data.kwarg_definition, "media_type", None) if data is not None else None
+    return media_type in (None, RequestEncodingType.JSON)

@@ -1,0 +1,89 @@
+"""A request at the gate: who claims to make it, and the unit of work that it may begin.
+
+It authenticates without I/O and opens units of work whose every transaction begins with the question whether all of it
+holds now.
+"""
+
+import asyncio
+import random
+
+from litestar.types import Receive, Scope
+
+from tenantry.context import bind_actor
+from tenantry.db.database import Database
+from tenantry.db.session import UnitOfWork
+from tenantry.errors import AppError, Unauthenticated, Unavailable
+from tenantry.http.deadlines import Deadlines
+from tenantry.http.plan import RoutePlan
+from tenantry.http.request import body_of
+from tenantry.security.principal import CredentialVerifier, Principal
+
+__all__ = ("Gate", "RequestTimeout", "Visit", "pause")
+
+ATTEMPTS = 5
+FIRST_PAUSE_SECONDS = 0.01
+
+
+class RequestTimeout(Unavailable):
+    code = "request_timeout"
+    title = "This took too long; what it was to change may or may not have been kept"
+
+
+class Visit:
+    def __init__(self, plan: RoutePlan, scope: Scope, database: Database, principal: Principal | None) -> None:
+        self.plan, self.principal = plan, principal
+        self._scope, self._database = scope, database
+        self.fault: AppError | None = None
+        """What is wrong with the body; told only to whom the database lets in."""
+        self.attempts = ATTEMPTS if principal is not None and plan.is_repeatable else 1
+
+    def unit_of_work(self, attempt: int) -> UnitOfWork:
+        """After a conflict the ordinary session waits for its turn."""
+        unit_of_work = self._database.unit_of_work(fast=attempt == 1, repeatable=self.plan.is_repeatable)
+        self._scope["state"]["unit_of_work"] = unit_of_work
+        if self.principal is not None:
+            unit_of_work.begin_request(self.principal, self.plan.permission)
+        return unit_of_work
+
+    async def begin(self, unit_of_work: UnitOfWork) -> None:
+        if self.principal is not None and (self.fault is not None or self.plan.asks_first(self.principal)):
+            await unit_of_work.authorize()
+        if self.fault is not None:
+            raise self.fault
+
+
+class Gate:
+    database: Database
+    """There once the application has started."""
+
+    def __init__(self, verifier: CredentialVerifier, seconds: float) -> None:
+        """`seconds` is the longest that a request may take until its answer begins."""
+        self._verifier = verifier
+        self.deadlines = Deadlines(seconds)
+
+    async def admit(self, plan: RoutePlan, scope: Scope, receive: Receive) -> Visit:
+        if plan.is_public:
+            return Visit(plan, scope, self.database, None)
+        principal = scope["user"] = self._authenticate(scope)
+        bind_actor(actor=principal.user_id, tenant=principal.tenant_id)
+        visit = Visit(plan, scope, self.database, principal)
+        if plan.takes_body:
+            # Before any transaction begins: a client that sends slowly must not hold a connection.
+            try:
+                await body_of(scope, receive)
+            except AppError as error:
+                visit.fault = error
+        return visit
+
+    def _authenticate(self, scope: Scope) -> Principal:
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                if value[:7].lower() == b"bearer " and (credential := value[7:].strip()):
+                    return self._verifier.verify(credential)
+                break
+        raise Unauthenticated
+
+
+async def pause(attempt: int) -> None:
+    """Who met in a deadlock must not meet again."""
+    await asyncio.sleep(random.uniform(0, FIRST_PAUSE_SECONDS * 2**attempt))  # noqa: S311  # jitter is no secret
