@@ -7,7 +7,7 @@ from uuid import UUID
 from advanced_alchemy.types import DateTimeUTC
 from msgspec import UNSET, Struct
 from msgspec.structs import asdict
-from sqlalchemy import ForeignKey, ForeignKeyConstraint, MetaData, Text, inspect, text
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, MetaData, Text, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from tenantry.clock import now
@@ -37,7 +37,7 @@ class Base(DeclarativeBase):
     @classmethod
     def of(cls, data: Struct) -> Self:
         """Made as SQLAlchemy makes what it loads: its constructor would ask for listeners at every value."""
-        manager: Any = inspect(cls).class_manager
+        manager = cls.__mapper__.class_manager
         row: Self = manager.new_instance()
         values = asdict(data)
         if unknown := values.keys() - manager.keys():

@@ -91,8 +91,8 @@ class Rows(Generic[RowT]):
                 value = held[key]
                 if isinstance(value, datetime) and value.tzinfo is not UTC:
                     held[key] = value = value.astimezone(UTC)
-            elif column_.default is not None:
-                held[key] = value = _made(column_.default)
+            elif (default := column_.default) is not None:
+                held[key] = value = default.arg(None) if default.is_callable else default.arg
             elif column_.server_default is None:
                 held[key] = value = None
             else:

@@ -17,29 +17,24 @@ class Deadlines:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._pause = seconds / 8
-        self._running: set[Deadline] = set()
-        self._watched_by: asyncio.AbstractEventLoop | None = None
+        self.running: set[Deadline] = set()
+        self.watched_by: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> "Deadline":
         return Deadline(self)
 
-    def add(self, deadline: "Deadline", loop: asyncio.AbstractEventLoop) -> None:
-        self._running.add(deadline)
-        if self._watched_by is not loop:
-            self._watched_by = loop
-            loop.call_later(self._pause, self._watch, loop)
-
-    def discard(self, deadline: "Deadline") -> None:
-        self._running.discard(deadline)
+    def watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.watched_by = loop
+        loop.call_later(self._pause, self._watch, loop)
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
         moment = loop.time()
-        for deadline in [deadline for deadline in self._running if deadline.ends <= moment]:
+        for deadline in [deadline for deadline in self.running if deadline.ends <= moment]:
             deadline.expire()
-        if self._running:
+        if self.running:
             loop.call_later(self._pause, self._watch, loop)
         else:
-            self._watched_by = None
+            self.watched_by = None
 
 
 class Deadline:
@@ -57,7 +52,9 @@ class Deadline:
         self._task = task
         self._cancelling = task.cancelling()
         self.ends = loop.time() + self._deadlines.seconds
-        self._deadlines.add(self, loop)
+        self._deadlines.running.add(self)
+        if self._deadlines.watched_by is not loop:
+            self._deadlines.watch(loop)
         return self
 
     def __exit__(
@@ -70,7 +67,7 @@ class Deadline:
 
     def stop(self) -> None:
         """From here on it takes as long as it takes."""
-        self._deadlines.discard(self)
+        self._deadlines.running.discard(self)
 
     def expire(self) -> None:
         self.stop()

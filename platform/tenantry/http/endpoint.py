@@ -20,10 +20,10 @@ from litestar.status_codes import HTTP_204_NO_CONTENT
 from litestar.types import ASGIApp, Empty, Receive, Scope, Send
 
 from tenantry.http.plan import RoutePlan, has_hooks, plan_of
-from tenantry.http.request import ApiRequest, body_of, data_of, decode_body
+from tenantry.http.request import ApiRequest, body_of, body_rule, decode_body
 from tenantry.inject import Arguments
 
-__all__ = ("Endpoint", "endpoints_of")
+__all__ = ("CONTENT_TYPE", "Endpoint", "endpoints_of")
 
 CONTENT_TYPE = (b"content-type", MediaType.JSON.encode())
 
@@ -47,14 +47,14 @@ class Endpoint:
         self._names = tuple(wanted)
         self._is_short = arguments.come_from_path and wanted.keys() <= of_path | arguments.names | {"data"}
         """All arguments have their types already: Litestar need not look."""
-        data = data_of(handler)
-        self._body_type = data.annotation if data is not None else None
+        self._takes_body = "data" in wanted
+        self._body_type = body_rule(handler).annotation
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> ASGIApp:
         """What the handler answers, encoded; nothing of it has been sent."""
         if self._is_short:
             given = {**scope["path_params"], "scope": scope}
-            if self._body_type is not None:
+            if self._takes_body:
                 given["data"] = decode_body(await body_of(scope, receive), self._body_type)
             self._arguments.complete(given)
             arguments = {name: given[name] for name in self._names}
@@ -119,6 +119,4 @@ def _answers_plainly(handler: HTTPRouteHandler) -> bool:
 
 
 def _takes_json(handler: HTTPRouteHandler) -> bool:
-    data = data_of(handler)
-    media_type = getattr(data.kwarg_definition, "media_type", None) if data is not None else None
-    return media_type in (None, RequestEncodingType.JSON)
+    return body_rule(handler).media_type in (None, RequestEncodingType.JSON.value.encode())

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from tenantry.config import Settings
 from tenantry.http.directory import Directory
 from tenantry.http.endpoint import endpoints_of
+from tenantry.http.headers import OutermostLayer
 from tenantry.http.policy import Allow, policy_of
 from tenantry.http.visit import Gate
 from tenantry.http.ways import LongWay, ShortWay
@@ -30,18 +31,19 @@ class GatePlugin(InitPlugin):
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         app_config.middleware.append(self._long_way)
         app_config.dependencies["principal"] = Provide(principal_of, sync_to_thread=False)
-        app_config.on_startup.insert(0, self._shorten)  # before the outermost layer goes around it
-        app_config.on_startup.append(self._start)
+        app_config.on_startup += [self._shorten, self._start]
         return app_config
 
     def _long_way(self, app: ASGIApp) -> LongWay:
         return LongWay(app, self.gate)
 
     def _shorten(self, app: Litestar) -> None:
-        if not hasattr(self, "app"):
+        outermost = app.asgi_handler
+        assert isinstance(outermost, OutermostLayer)
+        if not isinstance(outermost.app, ShortWay):
             routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
             directory = Directory((route, endpoints_of(route, app)) for route in routes)
-            app.asgi_handler = ShortWay(app.asgi_handler, directory, self.gate)
+            outermost.app = ShortWay(outermost.app, directory, self.gate)
 
     def _start(self, app: Litestar) -> None:
         self.app = app

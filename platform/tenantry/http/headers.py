@@ -20,13 +20,15 @@ from uuid_utils import uuid7
 
 from tenantry.config import Settings
 from tenantry.context import RequestRecord, start_request
+from tenantry.http.endpoint import CONTENT_TYPE
 from tenantry.http.problems import handle_exception, send_problem
+from tenantry.http.protocol import remember
 from tenantry.http.request import ApiRequest
 from tenantry.observability.access import log_access
 from tenantry.observability.metrics import metrics
 from tenantry.observability.tracing import trace_id
 
-__all__ = ("HttpPlugin",)
+__all__ = ("HttpPlugin", "OutermostLayer")
 
 _log = structlog.get_logger("tenantry.access")
 ACCEPTED_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
@@ -42,6 +44,7 @@ SECURITY_HEADERS = {
     "Cache-Control": "no-store",
 }
 RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+remember([CONTENT_TYPE, *RAW_HEADERS])
 OWN_NAMES = frozenset({b"x-request-id", *(name for name, _ in RAW_HEADERS)})
 METHODS = frozenset(HttpMethod.__members__)
 

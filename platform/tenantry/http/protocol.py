@@ -4,19 +4,22 @@ uvicorn writes head and body of every answer on their own, and looks through eve
 belong there, although nearly all of them are the same in each answer.
 """
 
-from functools import lru_cache
+from collections.abc import Iterable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import (
     HEADER_RE,
-    HEADER_VALUE_RE,
     STATUS_LINE,
     HttpToolsProtocol,
     RequestResponseCycle,
 )
 
-__all__ = ("Protocol",)
+__all__ = ("Protocol", "remember")
 
+LINES: dict[tuple[bytes, bytes], bytes] = {}
+"""Of headers that were remembered, as they are sent."""
+NAMES: set[bytes] = set()
+CONTROLS = bytes({*range(32), 127} - {ord("\t")})
 FRAMING = frozenset({b"connection", b"transfer-encoding"})
 
 
@@ -51,13 +54,16 @@ class Cycle(RequestResponseCycle):
             return False
         body, length = message.get("body", b""), b""
         lines = [STATUS_LINE[start["status"]]]
-        for name, value in (*self.default_headers, *start["headers"]):
+        for header in (*self.default_headers, *start["headers"]):
+            if (line := LINES.get(header)) is not None:
+                lines.append(line)
+                continue
+            name, value = header
             if name == b"content-length":
                 length = value
-            line = line_of(name, value)
-            if line is None or name in FRAMING:
+            if name in FRAMING or not is_clean(name, value):
                 return False
-            lines.append(line)
+            lines.append(b"%b: %b\r\n" % (name.lower(), value))
         if length != b"%d" % len(body) or self.scope["method"] == "HEAD":
             return False
         lines += b"\r\n", body
@@ -69,12 +75,17 @@ class Cycle(RequestResponseCycle):
         return True
 
 
-@lru_cache(maxsize=256)
-def line_of(name: bytes, value: bytes) -> bytes | None:
-    """None when there are characters in it that do not belong there.
+def is_clean(name: bytes, value: bytes) -> bool:
+    """Whether they hold what uvicorn lets through; names come from the code, so there are few."""
+    if name not in NAMES:
+        if HEADER_RE.search(name):
+            return False
+        NAMES.add(name)
+    return value.translate(None, CONTROLS) == value
 
-    Those of every answer stay in the cache, and what is different each time passes through it.
-    """
-    if HEADER_RE.search(name) or HEADER_VALUE_RE.search(value):
-        return None
-    return b"%b: %b\r\n" % (name.lower(), value)
+
+def remember(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Headers that are the same in many answers."""
+    for name, value in headers:
+        if is_clean(name, value):
+            LINES[name, value] = b"%b: %b\r\n" % (name.lower(), value)

@@ -11,16 +11,15 @@ from litestar.datastructures import State
 from litestar.enums import RequestEncodingType
 from litestar.exceptions import InternalServerException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
-from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
+from litestar.handlers import HTTPRouteHandler
 from litestar.types import Receive, Scope
-from litestar.typing import FieldDefinition
 
 from tenantry.errors import AppError, BadRequest, Unprocessable
 from tenantry.http.deadlines import Deadlines
 from tenantry.http.problems import CLIENT_LEFT, FieldError
 from tenantry.security.principal import Principal
 
-__all__ = ("ApiRequest", "body_of", "data_of", "decode_body")
+__all__ = ("ApiRequest", "body_of", "body_rule", "decode_body")
 
 DEADLINES = Deadlines(seconds=15)
 BODY = "body"
@@ -51,8 +50,27 @@ class ApiRequest(Request[Principal, Any, State]):
         return await body_of(self.scope, self.receive)
 
     async def json(self) -> Any:
-        data = data_of(self.route_handler)
-        return decode_body(await self.body(), data.annotation if data else Any)
+        return decode_body(await self.body(), body_rule(self.route_handler).annotation)
+
+
+class BodyRule(msgspec.Struct, frozen=True):
+    """What a route takes as its body."""
+
+    largest: float
+    """In bytes."""
+    media_type: bytes | None
+    """None where the handler takes none."""
+    annotation: Any
+
+
+@lru_cache(maxsize=4096)
+def body_rule(handler: HTTPRouteHandler) -> BodyRule:
+    largest = handler.resolve_request_max_body_size() or inf
+    data = handler.parsed_fn_signature.parameters.get("data")
+    if data is None:
+        return BodyRule(largest, None, Any)
+    media_type = getattr(data.kwarg_definition, "media_type", RequestEncodingType.JSON)
+    return BodyRule(largest, RequestEncodingType(media_type).value.encode(), data.annotation)
 
 
 async def body_of(scope: Scope, receive: Receive) -> bytes:
@@ -60,26 +78,19 @@ async def body_of(scope: Scope, receive: Receive) -> bytes:
     known: bytes | None = scope["state"].get(BODY)
     if known is not None:
         return known
-    handler = scope["route_handler"]
-    assert isinstance(handler, HTTPRouteHandler)
+    rule = body_rule(scope["route_handler"])
     try:
         with DEADLINES.start():
-            body = await _received(scope, receive, handler.resolve_request_max_body_size() or inf)
+            body = await _received(scope, receive, rule.largest)
     except TimeoutError as error:
         raise BodyTimeout from error
-    if (data := data_of(handler)) is not None:
-        wanted = getattr(data.kwarg_definition, "media_type", RequestEncodingType.JSON)
-        if body and _header(scope, b"content-type").partition(b";")[0].strip().lower() != wanted.encode():
-            raise UnsupportedMediaType(f"Send the body as {wanted.value}.")
+    if rule.media_type is not None:
         if not body:
             raise MalformedBody("A body is required.")
+        if _header(scope, b"content-type").partition(b";")[0].strip().lower() != rule.media_type:
+            raise UnsupportedMediaType(f"Send the body as {rule.media_type.decode()}.")
     scope["state"][BODY] = body
     return body
-
-
-def data_of(handler: BaseRouteHandler) -> FieldDefinition | None:
-    """The handler's parameter that takes the body."""
-    return handler.parsed_fn_signature.parameters.get("data")
 
 
 async def _received(scope: Scope, receive: Receive, largest: float) -> bytes:
@@ -100,7 +111,10 @@ async def _received(scope: Scope, receive: Receive, largest: float) -> bytes:
 
 
 def _header(scope: Scope, wanted: bytes) -> bytes:
-    return next((value for name, value in scope["headers"] if name == wanted), b"")
+    for name, value in scope["headers"]:
+        if name == wanted:
+            return value
+    return b""
 
 
 def decode_body(body: bytes, type_: Any) -> Any:

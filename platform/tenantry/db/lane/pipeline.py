@@ -86,6 +86,8 @@ class PipelineConnection:
         self._pgconn = connection.pgconn
         self._prepares = prepares
         self._lost = lost
+        self.load = 0
+        """Groups that have no answer yet."""
         self._unsent: list[Group] = []
         self._waiting: deque[Group] = deque()
         self._names: dict[bytes, bytes] = {}
@@ -104,11 +106,6 @@ class PipelineConnection:
         self._pgconn.enter_pipeline_mode()
         self._loop.add_reader(self._socket, self._receive)
 
-    @property
-    def load(self) -> int:
-        """Groups that have no answer yet."""
-        return len(self._waiting) + len(self._unsent)
-
     def pending(self) -> "list[asyncio.Future[list[PGresult]]]":
         return [group.answered for group in (*self._waiting, *self._unsent)]
 
@@ -118,6 +115,7 @@ class PipelineConnection:
         if not self._unsent:
             self._loop.call_soon(self._send_unsent)
         self._unsent.append(group)
+        self.load += 1
         return group
 
     def forget_prepared(self, group: Group) -> None:
@@ -132,7 +130,7 @@ class PipelineConnection:
 
     def end(self, cause: Exception) -> None:
         """Close at once; whoever waits is told."""
-        if self.ended.is_set():
+        if self.cause is not None:
             return
         self.ended.set()
         self.cause = cause
@@ -149,15 +147,17 @@ class PipelineConnection:
 
     def _send_unsent(self) -> None:
         unsent, self._unsent = self._unsent, []
-        if self.ended.is_set():
+        if self.cause is not None:
             return
         now = monotonic()
         try:
             for group in unsent:
-                if not group.answered.done():  # else cancelled before it left
-                    group.sent_at = now
-                    self._waiting.append(group)
-                    self._send(group)
+                if group.answered.done():  # cancelled before it left
+                    self.load -= 1
+                    continue
+                group.sent_at = now
+                self._waiting.append(group)
+                self._send(group)
             self._flush()
         except Exception as error:  # half a group may have left, so the connection cannot go on
             self._unsent = [group for group in unsent if not group.sent_at]
@@ -170,7 +170,8 @@ class PipelineConnection:
             while self._to_forget:
                 pgconn.send_close_prepared(self._to_forget.pop())
                 group.closed += 1
-            group.names = [self._name(query, group) for query, _ in group.steps]
+            known = self._names
+            group.names = [known.get(query.name) or self._prepare(query, group) for query, _ in group.steps]
             for name, (_, values) in zip(group.names, group.steps, strict=True):
                 pgconn.send_query_prepared(name, values, None, BINARY)
         else:
@@ -178,16 +179,15 @@ class PipelineConnection:
                 pgconn.send_query_params(query.text, values, query.types or None, None, BINARY)
         pgconn.pipeline_sync()
 
-    def _name(self, query: Query, group: Group) -> bytes:
-        name = self._names.pop(query.name, None)
-        if name is None:
-            self._parsed += 1
-            name = b"%b_%d" % (query.name, self._parsed)
-            self._pgconn.send_prepare(name, query.text, query.types or None)
-            group.parsed.append((query.name, name))
-            if len(self._names) >= LARGEST_NUMBER_OF_PREPARED_STATEMENTS:
-                self._to_forget.append(self._names.pop(next(iter(self._names))))
-        self._names[query.name] = name  # the last in the order of use
+    def _prepare(self, query: Query, group: Group) -> bytes:
+        self._parsed += 1
+        name = b"%b_%d" % (query.name, self._parsed)
+        self._pgconn.send_prepare(name, query.text, query.types or None)
+        group.parsed.append((query.name, name))
+        if len(self._names) >= LARGEST_NUMBER_OF_PREPARED_STATEMENTS:
+            # The oldest; where it is in use it comes again.
+            self._to_forget.append(self._names.pop(next(iter(self._names))))
+        self._names[query.name] = name
         return name
 
     def _forget_unprepared(self, group: Group) -> None:
@@ -211,12 +211,13 @@ class PipelineConnection:
             self.end(error)
 
     def _receive(self) -> None:
-        if self.ended.is_set():
+        if self.cause is not None:
             return
         self._heard_at = monotonic()
         try:
             self._pgconn.consume_input()
             while self._waiting and self._take_answers(self._waiting[0]):
+                self.load -= 1
                 self._waiting.popleft().finish()
             # uvloop tells once of a connection that was reset, also where an answer is to be read before the reset is.
             if self._waiting and self._breaks.poll(0):

@@ -162,7 +162,10 @@ def _bound(parameter: BindParameter[Any], index: int | None) -> Source:
     if index is not None and parameter.unique:
         given: Source = lambda values, parameters: parameters[index].effective_value  # noqa: E731  # one of two
     elif parameter.required:
-        given = lambda values, parameters: values[parameter.key]  # noqa: E731  # the other one
+        key = parameter.key
+        if convert is not None:
+            return lambda values, parameters: convert(values[key])
+        given = lambda values, parameters: values[key]  # noqa: E731  # the other one
     else:
         given = lambda values, parameters: values.get(parameter.key, parameter.effective_value)  # noqa: E731  # third
     return given if convert is None else lambda values, parameters: convert(given(values, parameters))
