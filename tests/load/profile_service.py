@@ -48,8 +48,9 @@ main()
 @click.option("--route", type=click.Choice(ROUTES), default="get", show_default=True)
 @click.option("--seconds", type=click.FloatRange(0.5, 600), default=10, show_default=True, help="Under load.")
 @click.option("--clients", type=click.IntRange(1, 256), default=16, show_default=True)
+@click.option("--fast-lane/--no-fast-lane", default=True, show_default=True, help="Or the ordinary session alone.")
 @click.option("--output", type=click.Path(path_type=Path), default=Path(".bench/profile.svg"), show_default=True)
-def main(route: str, seconds: float, clients: int, output: Path) -> None:
+def main(route: str, seconds: float, clients: int, fast_lane: bool, output: Path) -> None:
     """Profile one route of projects: a flame graph, and a table of where the time goes by layer.
 
     Beside the graph lie its samples as text, one stack a line.
@@ -57,7 +58,7 @@ def main(route: str, seconds: float, clients: int, output: Path) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="tenantry-profile-") as name:
         sampled = Path(name, "samples.json")
-        with served(Path(name), sampled) as (settings, service):
+        with served(Path(name), sampled, fast_lane) as (settings, service):
             answers = asyncio.run(load(settings, service, route, seconds, clients))
             samples = msgspec.json.decode(wait_for(sampled).read_bytes(), type=Samples)
     title = f"{route}, {clients} clients: {answers / seconds:,.0f} answers a second"
@@ -99,13 +100,14 @@ def calls_of(route: str, host: str, token: str, ids: list[str]) -> list[Call]:
 
 
 @contextmanager
-def served(folder: Path, sampled: Path) -> Iterator[tuple[Settings, LiveService]]:
+def served(folder: Path, sampled: Path, fast_lane: bool) -> Iterator[tuple[Settings, LiveService]]:
     """The service on an embedded PostgreSQL of its own, with the log of production in a file."""
     databases, port, log = TestDatabases(folder, "profile", None), free_port(), folder / "service.log"
     with databases.server(), databases.clone("load") as urls:
         settings = Settings(
             host="127.0.0.1", port=port, public_url=f"http://127.0.0.1:{port}", home=str(folder / "home"),
             database_url=urls.runtime, migration_database_url=urls.migration, log_format="json",
+            database_fast_lane=fast_lane,
         )  # fmt: skip
         with log.open("wb") as output:
             process = subprocess.Popen(
