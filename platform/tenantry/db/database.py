@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tenantry.db.lane.fast_lane import FastLane
 from tenantry.db.session import UnitOfWork
@@ -14,13 +14,13 @@ __all__ = ("Database",)
 class Database:
     """Gives units of work. `transaction` is one of its own, for effects that outlive an error response."""
 
-    def __init__(self, sessions: async_sessionmaker[AsyncSession], lane: FastLane | None = None) -> None:
-        self._sessions = sessions
+    def __init__(self, engine: AsyncEngine, lane: FastLane | None = None) -> None:
+        self._engine = engine
         self._lane = lane
 
     def unit_of_work(self, *, fast: bool = False, repeatable: bool = False) -> UnitOfWork:
         """`repeatable`: whoever uses it changes nothing elsewhere, so all of it can be done again after a conflict."""
-        return UnitOfWork(self._sessions, self._lane if fast else None, repeatable=repeatable)
+        return UnitOfWork(self._engine, self._lane if fast else None, repeatable=repeatable)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[UnitOfWork]:

@@ -5,13 +5,14 @@ from typing import Any
 from psycopg import AsyncConnection
 from sqlalchemy import URL, Connection, event, make_url
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from tenantry.config import ConfigurationError, Settings, variable
 from tenantry.db.database import Database
 from tenantry.db.lane.fast_lane import FastLane
 from tenantry.db.lane.pipeline import Query
 from tenantry.db.roles import MIGRATOR_ROLE, ROLE_QUERY, RUNTIME_ROLE, UnsafeRole, refuse_unsafe
+from tenantry.db.transaction import opening_of
 
 __all__ = (
     "DATABASE_NAME",
@@ -77,7 +78,12 @@ def create_engine(url: URL, settings: Settings) -> AsyncEngine:
         pool_use_lifo=True,
         # Errors are logged, and parameters are people's data.
         hide_parameters=True,
-        connect_args={"connect_timeout": CONNECT_SECONDS, **({"prepare_threshold": None} if pooled else {})},
+        connect_args={
+            "connect_timeout": CONNECT_SECONDS,
+            # Else psycopg would send a BEGIN of its own, alone.
+            "autocommit": True,
+            **({"prepare_threshold": None} if pooled else {}),
+        },
     )
     timeout = f"{int(settings.database_timeout_seconds * 1000)}"
 
@@ -95,11 +101,11 @@ def create_engine(url: URL, settings: Settings) -> AsyncEngine:
         cursor.close()
         connection.commit()
 
-    if pooled:
+    limit = f"SET LOCAL statement_timeout = {timeout}; " if pooled else ""
 
-        @event.listens_for(engine.sync_engine, "begin")
-        def _limit(connection: Connection) -> None:
-            connection.exec_driver_sql(f"SET LOCAL statement_timeout = {timeout}")
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(f"BEGIN; {limit}{opening_of(connection)}")
 
     return engine
 
@@ -133,7 +139,7 @@ def create_lane(url: URL, settings: Settings) -> FastLane:
 
 
 def database_of(engine: AsyncEngine, lane: FastLane | None = None) -> Database:
-    return Database(async_sessionmaker(engine, expire_on_commit=False), lane)
+    return Database(engine, lane)
 
 
 def _embedded_url(settings: Settings, role: str) -> URL:

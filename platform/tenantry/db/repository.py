@@ -77,11 +77,12 @@ class Repository(Generic[RowT, ViewT]):
     async def alter(self, id: UUID, rule: Callable[[RowT], None]) -> ViewT:
         """Apply a rule of the model to one row."""
         rows = self.stored
-        if not (self.unit_of_work.is_optimistic and rows.stand_alone):
+        if not rows.stand_alone:
             entity = await self.entity(id)
             rule(entity)
             return await self.save(entity)
-        found = await self.unit_of_work.structs(rows.versioned, rows.read, {"id": id})
+        chosen = rows.versioned if self.unit_of_work.is_optimistic else rows.locked
+        found = await self.unit_of_work.structs(chosen, rows.read, {"id": id})
         if not found:
             raise self.not_found
         version, entity = found[0]

@@ -54,6 +54,7 @@ class Rows(Generic[RowT]):
         self._version = cast(column("xmin", _selectable=self._table), Text)
         chosen = select(self._version, *self._columns.values())
         self.versioned: Select[Any] = constant(chosen.where(self._columns["id"] == bindparam("id")))
+        self.locked: Select[Any] = constant(self.versioned.with_for_update())
 
     def read(self, version: str, *values: Any) -> tuple[str, RowT]:
         """A row of `versioned`, made as SQLAlchemy makes those that it loads: nobody is told of each value."""

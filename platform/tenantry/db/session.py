@@ -5,7 +5,6 @@ together with the question whether it may happen; all else takes the ordinary se
 for the next statement.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
@@ -13,8 +12,7 @@ from uuid import UUID
 from psycopg.pq.abc import PGresult
 from sqlalchemy import Executable, Row, bindparam, func, select
 from sqlalchemy.exc import MultipleResultsFound
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
-from sqlalchemy.types import Text, Uuid
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tenantry.context import enter_tenant
 from tenantry.db.denials import UnacceptableText
@@ -22,6 +20,7 @@ from tenantry.db.lane.fast_lane import FastLane
 from tenantry.db.lane.statement import BoundStatement, Statement, bound
 from tenantry.db.lane.work import LaneWork
 from tenantry.db.tenant_tables import TenantNotBound, refuse_tenant_tables, tables_of
+from tenantry.db.transaction import Transaction
 from tenantry.db.verdict import Verdict
 from tenantry.errors import AppError
 from tenantry.observability.database import DatabaseTrip
@@ -31,11 +30,6 @@ __all__ = ("TenantNotBound", "UnitOfWork")
 
 T = TypeVar("T")
 Values = Mapping[str, Any]
-BEGIN_REQUEST = select(
-    func.begin_request(
-        bindparam("session", type_=Uuid), bindparam("tenant", type_=Uuid), bindparam("permission", type_=Text)
-    )
-)
 SET_LOCAL = select(func.set_config(bindparam("name"), bindparam("value"), True))
 
 
@@ -45,11 +39,9 @@ class UnitOfWork:
     `values` of a statement fill its `bindparam`s by name.
     """
 
-    def __init__(
-        self, sessions: async_sessionmaker[AsyncSession], lane: FastLane | None = None, *, repeatable: bool = False
-    ) -> None:
-        self._sessions = sessions
-        self._session: AsyncSession | None = None
+    def __init__(self, engine: AsyncEngine, lane: FastLane | None = None, *, repeatable: bool = False) -> None:
+        self._engine = engine
+        self._session: Transaction | None = None
         self._fast_lane = lane
         self._lane: LaneWork | None = None
         self._question: Values | None = None
@@ -140,7 +132,9 @@ class UnitOfWork:
 
     async def entity(self, statement: Executable) -> Any:
         """The one mapped object, for a rule to change, or None."""
-        return (await self._run(statement)).scalar_one_or_none()
+        session = await self._session_for(statement)
+        with DatabaseTrip("session", statement):
+            return await self.verdict.on(session.entity(statement))
 
     async def flush(self) -> None:
         """Write what rules have changed in entities."""
@@ -173,7 +167,7 @@ class UnitOfWork:
         if not self._ended:
             self._ended = True
             if self._session is not None:
-                await asyncio.shield(self._session.close())
+                await self._session.close()
 
     async def _read_fast(self, statement: Executable, values: Values | None) -> tuple[Statement, PGresult] | None:
         """None where the session has to read."""
@@ -199,20 +193,24 @@ class UnitOfWork:
         await self._execute(SET_LOCAL, {"name": name, "value": str(value)})
 
     async def _run(self, statement: Executable, values: Values | Sequence[Values] | None = None) -> Any:
-        if self.tenant_id is None:
-            refuse_tenant_tables(tables_of(statement), user_is_bound=self.user_id is not None)
-        await self._interactive()
+        await self._session_for(statement)
         return await self._execute(statement, values)
 
-    async def _interactive(self) -> AsyncSession:
+    async def _session_for(self, statement: Executable) -> Transaction:
+        if self.tenant_id is None:
+            refuse_tenant_tables(tables_of(statement), user_is_bound=self.user_id is not None)
+        return await self._interactive()
+
+    async def _interactive(self) -> Transaction:
         """The ordinary session, in a transaction that has begun with the question and holds what was written so far."""
         if self._ended:
             raise RuntimeError("this unit of work has ended; a stream needs one of its own")
         if self._session is None:
-            self._session = self._sessions()
+            self._session = Transaction(self._engine)
             self.verdict.has_failed = False
+            with DatabaseTrip("session", "begin_request"):
+                await self.verdict.on(self._session.begin(self._question))
             if self._question is not None:
-                await self._execute(BEGIN_REQUEST, self._question)
                 self._confirm()
             for write in self._lane.held if self._lane is not None else ():
                 changed = (await self._execute(write.source, write.values)).rowcount
