@@ -19,8 +19,12 @@ class Database:
         self._lane = lane
 
     def unit_of_work(self, *, fast: bool = False, repeatable: bool = False) -> UnitOfWork:
-        """`repeatable`: whoever uses it changes nothing elsewhere, so all of it can be done again after a conflict."""
-        return UnitOfWork(self._engine, self._lane if fast else None, repeatable=repeatable)
+        """`repeatable`: whoever uses it changes nothing elsewhere, so all of it can be done again after a conflict.
+
+        `fast`: and this is the first time. It may meet conflicts that a later one cannot.
+        """
+        lane = self._lane if fast else None
+        return UnitOfWork(self._engine, lane, repeatable=repeatable, prepares=fast and repeatable)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[UnitOfWork]:

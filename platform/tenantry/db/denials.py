@@ -7,7 +7,15 @@ from sqlalchemy.exc import DBAPIError
 
 from tenantry.errors import AppError, Conflict, Forbidden, Unauthenticated, Unavailable, Unprocessable
 
-__all__ = ("SerializationFailure", "UnacceptableText", "is_refusal", "precedes_the_question", "translate")
+__all__ = (
+    "SchemaChanged",
+    "SerializationFailure",
+    "UnacceptableText",
+    "is_refusal",
+    "may_be_stale",
+    "precedes_the_question",
+    "translate",
+)
 
 
 class SessionEnded(Unauthenticated):
@@ -48,6 +56,11 @@ class DatabaseUnavailable(Unavailable):
 class StatementTimeout(Unavailable):
     code = "statement_timeout"
     title = "This took too long"
+
+
+class SchemaChanged(Unavailable):
+    code = "schema_changed"
+    title = "The database was changed at this moment; try again"
 
 
 class SerializationFailure(Conflict):
@@ -108,5 +121,21 @@ def precedes_the_question(error: DBAPIError | Error, told: Exception) -> bool:
 
     PostgreSQL prepares all statements of a group before it executes the first one.
     """
-    state = getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None) or ""
-    return isinstance(told, UnacceptableText) or (state.startswith("42") and state != "42501")
+    return isinstance(told, UnacceptableText) or _is_wrong_sql(_state(error))
+
+
+def may_be_stale(error: DBAPIError | Error) -> bool:
+    """Whether a prepared statement may have failed only because tables have changed since: prepare it anew to know.
+
+    Its result has another type, or it is gone, or its parameters do not fit the columns any more.
+    """
+    state = _state(error)
+    return state in ("0A000", "26000") or _is_wrong_sql(state)
+
+
+def _is_wrong_sql(state: str) -> bool:
+    return state.startswith("42") and state != "42501"
+
+
+def _state(error: DBAPIError | Error) -> str:
+    return getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None) or ""

@@ -3,7 +3,7 @@
 from typing import Any
 
 from psycopg import AsyncConnection
-from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy import URL, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -12,7 +12,7 @@ from tenantry.db.database import Database
 from tenantry.db.lane.fast_lane import FastLane
 from tenantry.db.lane.pipeline import Query
 from tenantry.db.roles import MIGRATOR_ROLE, ROLE_QUERY, RUNTIME_ROLE, UnsafeRole, refuse_unsafe
-from tenantry.db.transaction import opening_of
+from tenantry.db.transaction import let_begin
 
 __all__ = (
     "DATABASE_NAME",
@@ -82,7 +82,7 @@ def create_engine(url: URL, settings: Settings) -> AsyncEngine:
             "connect_timeout": CONNECT_SECONDS,
             # Else psycopg would send a BEGIN of its own, alone.
             "autocommit": True,
-            **({"prepare_threshold": None} if pooled else {}),
+            "prepare_threshold": None,
         },
     )
     timeout = f"{int(settings.database_timeout_seconds * 1000)}"
@@ -101,12 +101,7 @@ def create_engine(url: URL, settings: Settings) -> AsyncEngine:
         cursor.close()
         connection.commit()
 
-    limit = f"SET LOCAL statement_timeout = {timeout}; " if pooled else ""
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(f"BEGIN; {limit}{opening_of(connection)}")
-
+    let_begin(engine, f"SET LOCAL statement_timeout = {timeout}; " if pooled else "", may_prepare=not pooled)
     return engine
 
 

@@ -36,10 +36,13 @@ SET_LOCAL = select(func.set_config(bindparam("name"), bindparam("value"), True))
 class UnitOfWork:
     """It begins with the first statement and ends with `commit` or `close`, which rolls back.
 
-    `values` of a statement fill its `bindparam`s by name.
+    `values` of a statement fill its `bindparam`s by name. `prepares`: it may use statements that were prepared before a
+    table was changed, so whoever uses it begins anew after a conflict.
     """
 
-    def __init__(self, engine: AsyncEngine, lane: FastLane | None = None, *, repeatable: bool = False) -> None:
+    def __init__(
+        self, engine: AsyncEngine, lane: FastLane | None = None, *, repeatable: bool = False, prepares: bool = False
+    ) -> None:
         self._engine = engine
         self._session: Transaction | None = None
         self._fast_lane = lane
@@ -49,6 +52,7 @@ class UnitOfWork:
         self._has_begun = False
         self._ended = False
         self._repeatable = repeatable
+        self._prepares = prepares
         self.tenant_id: UUID | None = None
         self.user_id: UUID | None = None
 
@@ -209,7 +213,8 @@ class UnitOfWork:
             self._session = Transaction(self._engine)
             self.verdict.has_failed = False
             with DatabaseTrip("session", "begin_request"):
-                await self.verdict.on(self._session.begin(self._question))
+                await self.verdict.on(self._session.begin(self._question, prepares=self._prepares))
+            self.verdict.may_rest_on_stale = self._prepares
             if self._question is not None:
                 self._confirm()
             for write in self._lane.held if self._lane is not None else ():

@@ -3,17 +3,18 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, Self
+from typing import Any
 from uuid import UUID
 
 from psycopg.sql import quote
-from sqlalchemy import Connection, Executable
+from sqlalchemy import Connection, Executable, event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
-__all__ = ("Transaction", "opening_of")
+__all__ = ("Transaction", "let_begin")
 
 Values = Mapping[str, Any]
-OPENING = "tenantry_opening"
+OPENING, PREPARES = "tenantry_opening", "tenantry_prepares"
+PREPARED_AFTER = 5  # uses on one connection
 
 
 class Transaction:
@@ -21,15 +22,14 @@ class Transaction:
         self._connection: AsyncConnection = engine.connect()
         self._entities: AsyncSession | None = None
 
-    async def begin(self, question: Values | None) -> Self:
+    async def begin(self, question: Values | None, *, prepares: bool) -> None:
         """Begin, and ask the question in the same round trip."""
         await self._connection.start()
-        if question is not None:
-            sync = self._connection.sync_connection
-            assert sync is not None
-            sync.execution_options(**{OPENING: _question_of(**question)})
+        opening = _question_of(**question) if question is not None else ""
+        connection = self._connection.sync_connection
+        assert connection is not None
+        connection.execution_options(**{OPENING: opening, PREPARES: prepares})
         await self._connection.begin()
-        return self
 
     async def execute(self, statement: Executable, values: Values | Sequence[Values] | None) -> Any:
         if self._entities is None:
@@ -68,10 +68,17 @@ class Transaction:
                 await self._connection.close()
 
 
-def opening_of(connection: Connection) -> str:
-    """SQL that is to begin this transaction."""
-    opening: str = connection.get_execution_options().get(OPENING, "")
-    return opening
+def let_begin(engine: AsyncEngine, limits: str, *, may_prepare: bool) -> None:
+    """Let every transaction of this engine begin with `limits` and its question, in one round trip."""
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: Connection) -> None:
+        options = connection.get_execution_options()
+        driver: Any = connection.connection.driver_connection
+        driver.prepare_threshold = None  # several statements at once cannot be prepared
+        connection.exec_driver_sql(f"BEGIN; {limits}{options.get(OPENING, '')}")
+        if may_prepare and options.get(PREPARES):
+            driver.prepare_threshold = PREPARED_AFTER
 
 
 def _question_of(session: UUID, tenant: UUID | None, permission: str | None) -> str:

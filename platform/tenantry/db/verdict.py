@@ -6,7 +6,14 @@ from typing import TypeVar
 from psycopg import Error
 from sqlalchemy.exc import DBAPIError
 
-from tenantry.db.denials import SerializationFailure, is_refusal, precedes_the_question, translate
+from tenantry.db.denials import (
+    SchemaChanged,
+    SerializationFailure,
+    is_refusal,
+    may_be_stale,
+    precedes_the_question,
+    translate,
+)
 from tenantry.errors import AppError, Unavailable
 
 __all__ = ("Verdict",)
@@ -23,6 +30,8 @@ class Verdict:
         self.has_failed = False
         self.has_conflicted = False
         """Somebody else was faster, and doing all of it again may succeed."""
+        self.may_rest_on_stale = False
+        """Statements may have been prepared before a table was changed; a repeat prepares nothing."""
 
     async def on(self, work: Awaitable[T]) -> T:
         """The result of work on the database, or the error that a client can act on."""
@@ -30,10 +39,13 @@ class Verdict:
             return await work
         except (DBAPIError, Error) as error:
             told = translate(error)
+            if told is error and self.may_rest_on_stale and may_be_stale(error):
+                told = SchemaChanged()
             self._take_for_no(told)
             self.is_known |= not precedes_the_question(error, told)
             self.has_failed = True
-            self.has_conflicted = isinstance(told, SerializationFailure)
+            # What fails after a conflict, in the same transaction, fails because of it.
+            self.has_conflicted |= isinstance(told, SerializationFailure | SchemaChanged)
             raise told from error
         except SerializationFailure:
             self.has_conflicted = True
