@@ -212,7 +212,7 @@ class UnitOfWork:
         if self._session is None:
             self._session = Transaction(self._engine)
             self.verdict.has_failed = False
-            with DatabaseTrip("session", "begin_request"):
+            with DatabaseTrip("session", "begin_request" if self._question is not None else "BEGIN"):
                 await self.verdict.on(self._session.begin(self._question, prepares=self._prepares))
             self.verdict.may_rest_on_stale = self._prepares
             if self._question is not None:
