@@ -82,7 +82,7 @@ class Repository(Generic[RowT, ViewT]):
             rule(entity)
             return await self.save(entity)
         chosen = rows.versioned if self.unit_of_work.is_optimistic else rows.locked
-        found = await self.unit_of_work.structs(chosen, rows.read, {"id": id})
+        found = await self.unit_of_work.structs(chosen, rows.read, {"id": id}, asks=False)
         if not found:
             raise self.not_found
         version, entity = found[0]

@@ -51,6 +51,7 @@ class UnitOfWork:
         self.verdict = Verdict()
         self._has_begun = False
         self._ended = False
+        self._has_committed = False
         self._repeatable = repeatable
         self._prepares = prepares
         self.tenant_id: UUID | None = None
@@ -82,6 +83,11 @@ class UnitOfWork:
         """Whether a change may rest on what was read without a lock: a conflict repeats the whole request."""
         return self._repeatable and self._lane is not None and self._session is None
 
+    @property
+    def asks_for_repeat(self) -> bool:
+        """Nothing of it is kept, because somebody else was faster: all of it is to be done again."""
+        return self.verdict.has_conflicted and not self._has_committed
+
     async def bind_tenant(self, tenant_id: UUID) -> None:
         """Work for this tenant until the transaction ends: for jobs, commands and the birth of a tenant."""
         await self._bind("app.tenant_id", tenant_id)
@@ -92,9 +98,11 @@ class UnitOfWork:
         await self._bind("app.user_id", user_id)
         self.user_id = user_id
 
-    async def structs(self, statement: Executable, into: Callable[..., T], values: Values | None = None) -> list[T]:
-        """The columns of each row, in their order, given to `into`."""
-        if (read := await self._read_fast(statement, values)) is not None:
+    async def structs(
+        self, statement: Executable, into: Callable[..., T], values: Values | None = None, *, asks: bool = True
+    ) -> list[T]:
+        """The columns of each row, in their order, given to `into`. A read that only prepares a write need not ask."""
+        if (read := await self._read_fast(statement, values, asks=asks)) is not None:
             return read[0].structs(read[1], into)
         return [into(*row) for row in (await self._run(statement, values)).all()]
 
@@ -160,6 +168,7 @@ class UnitOfWork:
                 await self._interactive()
             if self._session is not None:
                 await self.verdict.on(self._session.commit())
+            self._has_committed = True
         except UnacceptableText:
             await self.authorize()
             raise
@@ -173,17 +182,20 @@ class UnitOfWork:
             if self._session is not None:
                 await self._session.close()
 
-    async def _read_fast(self, statement: Executable, values: Values | None) -> tuple[Statement, PGresult] | None:
+    async def _read_fast(
+        self, statement: Executable, values: Values | None, *, asks: bool = True
+    ) -> tuple[Statement, PGresult] | None:
         """None where the session has to read."""
         if self._lane is None or self._session is not None or self._ended:
             return None
         read = self._bound(statement, values)
         if not self._lane.takes_read(read):
             return None
-        result = await self.verdict.on(self._lane.read(read))
+        result = await self.verdict.on(self._lane.read(read, asks=asks), asks=asks)
         if result is None:
             return None
-        self._confirm()
+        if asks:
+            self._confirm()
         return read.statement, result
 
     def _bound(self, statement: Executable, values: Values | None) -> BoundStatement:

@@ -33,8 +33,8 @@ class Verdict:
         self.may_rest_on_stale = False
         """Statements may have been prepared before a table was changed; a repeat prepares nothing."""
 
-    async def on(self, work: Awaitable[T]) -> T:
-        """The result of work on the database, or the error that a client can act on."""
+    async def on(self, work: Awaitable[T], *, asks: bool = True) -> T:
+        """The result of work on the database, which asks first, or the error that a client can act on."""
         try:
             return await work
         except (DBAPIError, Error) as error:
@@ -42,7 +42,7 @@ class Verdict:
             if told is error and self.may_rest_on_stale and may_be_stale(error):
                 told = SchemaChanged()
             self._take_for_no(told)
-            self.is_known |= not precedes_the_question(error, told)
+            self.is_known |= asks and not precedes_the_question(error, told)
             self.has_failed = True
             # What fails after a conflict, in the same transaction, fails because of it.
             self.has_conflicted |= isinstance(told, SerializationFailure | SchemaChanged)

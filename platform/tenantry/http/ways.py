@@ -47,7 +47,7 @@ class ShortWay:
                         answer = await self._attempt(visit, unit_of_work, endpoint, scope, receive, send)
                     finally:
                         await unit_of_work.close()
-                    if attempt == visit.attempts or not unit_of_work.verdict.has_conflicted:
+                    if attempt == visit.attempts or not unit_of_work.asks_for_repeat:
                         break
                     await pause(attempt)
         except Exception as error:
@@ -157,5 +157,5 @@ class Ending:
             await self._unit_of_work.close()
 
     def _conflicts(self) -> bool:
-        self.repeats = self._drops = self._may_repeat and self._unit_of_work.verdict.has_conflicted
+        self.repeats = self._drops = self._may_repeat and self._unit_of_work.asks_for_repeat
         return self.repeats

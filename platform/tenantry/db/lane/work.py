@@ -16,6 +16,7 @@ from tenantry.observability.database import DatabaseTrip
 __all__ = ("HeldWrite", "LaneWork")
 
 Values = Mapping[str, Any]
+BIND_TENANT = Query(b"bind_tenant", b"SELECT set_config('app.tenant_id', coalesce($1, ''), true)")
 BEGIN_REQUEST = Query(b"begin_request", b"SELECT begin_request($1::uuid, $2::uuid, $3::text)")
 
 
@@ -32,14 +33,12 @@ class LaneWork:
     def __init__(self, lane: FastLane, question: Values) -> None:
         self._lane = lane
         session, tenant, permission = question["session"], question["tenant"], question["permission"]
+        claimed = b"%032x" % tenant.int if tenant else None
         self._question: Step = (
             BEGIN_REQUEST,
-            (
-                b"%032x" % session.int,
-                b"%032x" % tenant.int if tenant else None,
-                permission.encode() if permission else None,
-            ),
+            (b"%032x" % session.int, claimed, permission.encode() if permission else None),
         )
+        self._claim: Step = (BIND_TENANT, (claimed,))
         self.held: list[HeldWrite] = []
 
     def takes_read(self, statement: BoundStatement) -> bool:
@@ -54,9 +53,9 @@ class LaneWork:
         self.held.append(HeldWrite(statement, source, values, otherwise))
         return True
 
-    async def read(self, statement: BoundStatement) -> PGresult | None:
-        """None when the session has to read."""
-        results = await self._trip([statement], writes=False)
+    async def read(self, statement: BoundStatement, *, asks: bool = True) -> PGresult | None:
+        """None when the session has to read. Without asking, the tenant that is claimed is bound and nothing else."""
+        results = await self._trip([statement], writes=False, first=self._question if asks else self._claim)
         return results[0] if results is not None else None
 
     async def ask(self) -> bool:
@@ -84,8 +83,10 @@ class LaneWork:
     def _takes(self, statement: BoundStatement) -> bool:
         return statement.statement.refusal is None and self._lane.takes(statement.statement)
 
-    async def _trip(self, statements: Sequence[BoundStatement], *, writes: bool) -> list[PGresult] | None:
-        steps = [self._question, *(statement.step() for statement in statements)]
+    async def _trip(
+        self, statements: Sequence[BoundStatement], *, writes: bool, first: Step | None = None
+    ) -> list[PGresult] | None:
+        steps = [first or self._question, *(statement.step() for statement in statements)]
         try:
             with DatabaseTrip("fast", statements[-1].statement.text if statements else "begin_request"):
                 return (await self._lane.run(steps, writes=writes))[1:]
