@@ -4,6 +4,9 @@ More threads would hash no faster, and would stall the event loop and take 19 Mi
 """
 
 import asyncio
+import os
+import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -19,6 +22,7 @@ MEMORY_KIB = 19 * 1024
 ITERATIONS = 2
 LANES = 1
 LONGEST_QUEUE = 64
+NICENESS = 10
 T = TypeVar("T")
 
 
@@ -27,10 +31,16 @@ class PasswordsBusy(Unavailable):
     title = "Too many people are signing in at this moment"
 
 
+def give_way() -> None:
+    """Let the event loop compute before this thread; where a system has no priority of threads, they take turns."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+
+
 class PasswordService:
     def __init__(self, threads: int) -> None:
         self._hasher = PasswordHasher(time_cost=ITERATIONS, memory_cost=MEMORY_KIB, parallelism=LANES)
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="argon2", initializer=give_way)
         self._waiting = 0
         self._decoy = self._hasher.hash("nobody has this password")
 
