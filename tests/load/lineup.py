@@ -20,9 +20,10 @@ from tenantry.testing.databases import DatabaseUrls
 from tenantry.testing.service import COMMAND, environment_of
 from tests.load.dataset import Member
 
-__all__ = ("BYPASSING_ROLE", "FASTAPI", "LIMIT", "RAW", "SERVE", "SERVICE", "SESSION", "Contender", "Lineup")
+__all__ = ("BYPASSING_ROLE", "FASTAPI", "LIMIT", "POOLED", "RAW", "SERVE", "SERVICE", "SESSION", "Contender", "Lineup")
 
-SERVICE, SESSION, LIMIT, RAW, FASTAPI = "service", "service (session)", "limit", "raw", "fastapi"
+SERVICE, SESSION, FASTAPI = "service", "service (session)", "fastapi"
+LIMIT, POOLED, RAW = "limit", "limit (pool)", "raw"
 BYPASSING_ROLE = "tenantry_benchmark"
 """The contenders without row-level security connect as this one, which is above it."""
 SECRET = "a secret of 32 bytes, as PyJWT wants it"
@@ -71,6 +72,13 @@ class Lineup:
         about = "FastAPI, SQLAlchemy async, pydantic, PyJWT as their users write it"
         return [
             rival(LIMIT, "Litestar, raw asyncpg, all cached, no reset, no RLS: (2c)", self.service_token, by_hand),
+            rival(
+                POOLED,
+                "the same with asyncpg's pool, not reset",
+                self.service_token,
+                by_hand | {"POOL": "yes"},
+                "limit",
+            ),
             rival(RAW, "Litestar, raw asyncpg, no RLS: (2)", self.service_token, by_hand),
             rival(FASTAPI, about, fastapi_token, by_orm, module="fastapi_sqlalchemy"),
         ]

@@ -10,7 +10,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tests.load.lineup import FASTAPI, LIMIT, RAW, SERVICE, SESSION
+from tests.load.lineup import FASTAPI, LIMIT, POOLED, RAW, SERVICE, SESSION
 from tests.load.plan import CLIENTS
 from tests.load.report import warnings
 from tests.load.results import Results, verdicts
@@ -18,7 +18,14 @@ from tests.load.rounds import ratio
 
 __all__ = ("plot",)
 
-COLOURS = {SERVICE: "#0b6e4f", SESSION: "#7fb69e", LIMIT: "#34495e", RAW: "#95a5b5", FASTAPI: "#d1703c"}
+COLOURS = {
+    SERVICE: "#0b6e4f",
+    SESSION: "#7fb69e",
+    LIMIT: "#34495e",
+    POOLED: "#64788c",
+    RAW: "#95a5b5",
+    FASTAPI: "#d1703c",
+}
 OTHER = "#7d7d7d"
 GOOD, BAD = "#0b6e4f", "#b3261e"
 STYLE: dict[Any, Any] = {

@@ -1,11 +1,12 @@
 """What a run found: the numbers, and how they compare with what was promised."""
 
 from collections.abc import Iterable
+from itertools import product
 from statistics import median
 
 import msgspec
 
-from tests.load.lineup import FASTAPI, LIMIT, SERVICE, SESSION
+from tests.load.lineup import FASTAPI, LIMIT, POOLED, RAW, SERVICE, SESSION
 from tests.load.logins import Burst
 from tests.load.machine import Memory
 from tests.load.plan import CLIENTS, Plan
@@ -68,7 +69,7 @@ def verdicts(results: Results) -> list[Verdict]:
 
 
 def speed(results: Results) -> Iterable[Verdict]:
-    wanted = [(SERVICE, LIMIT, name, 1.3) for name in ("get", "list", "post")]
+    wanted = [(SERVICE, limit, name, 1.3) for limit in (LIMIT, POOLED) for name in ("get", "list", "post")]
     wanted.append((SERVICE, FASTAPI, "get", 10.0))
     wanted += [(SESSION, FASTAPI, name, 1.8) for name in ("get", "list", "post", "patch")]
     for one, other, scenario, least in wanted:
@@ -78,11 +79,11 @@ def speed(results: Results) -> Iterable[Verdict]:
 
 
 def tails(results: Results) -> Iterable[Verdict]:
-    for scenario in results.plan.scenarios:
-        ours, theirs = results.cell(SERVICE, scenario), results.cell(LIMIT, scenario)
+    for other, scenario in product((RAW, LIMIT), results.plan.scenarios):
+        ours, theirs = results.cell(SERVICE, scenario), results.cell(other, scenario)
         if ours and theirs:
             mine, most = ours.milliseconds(0.99), theirs.milliseconds(0.99)
-            target = f"{scenario.upper()}: p99 of {SERVICE}, no worse than that of {LIMIT}, ms"
+            target = f"{scenario.upper()}: p99 of {SERVICE}, no worse than that of {other}, ms"
             yield Verdict(target, f"≤ {most:.1f}", f"{mine:.1f}", mine <= most)
 
 
