@@ -13,21 +13,23 @@ __all__ = ("LAYERS", "OTHER", "layer_of", "layer_of_frame", "table_of")
 # Patterns of frames, `function (path)`. The innermost frame that one of them knows names the layer, so what a layer
 # calls in libraries that serve many counts as its own.
 LAYERS = {
-    "sockets, HTTP (uvicorn)": r"\((uvicorn|uvloop)/|\(asyncio/(runners|base_events|events)",
+    "sockets, HTTP (uvicorn)": r"\((uvicorn|uvloop)/|\(asyncio/(runners|base_events|events)|tenantry/http/protocol\.py",
     "outermost layer": r"tenantry/(http/headers|context|ids)\.py",
     "log line": r"\((structlog|logging)/|tenantry/observability/(access|logging)",
     "metrics": r"\(prometheus_client/|tenantry/observability/(\w*metrics|database)",
     "tracing": r"\(opentelemetry/|tenantry/observability/(tracing|spans)",
     "routing and middleware": r"\(litestar/(app|_asgi|middleware|routes|utils)|tenantry/http/problems",
-    "gate": r"tenantry/http/(gate|plan|policy)\.py|\(asyncio/timeouts",
+    "gate": r"tenantry/http/(gate|ways|visit|directory|deadlines|plan|policy)\.py",
     "token": r"tenantry/security/|\((jwt|cryptography)/",
     "request body": r"tenantry/http/request\.py|\.(body|json|stream) \(litestar/connection/request",
-    "arguments and dependencies": r"\(litestar/(_kwargs|_signature|di|connection)\b|tenantry/(inject|http/page)\b",
+    "arguments and dependencies": (
+        r"\(litestar/(_kwargs|_signature|di|connection)\b|tenantry/(inject|http/(page|endpoint))\b"
+    ),
     "slice": r"\(features/",
     "unit of work, repository": r"tenantry/db/",
     "fast lane": r"tenantry/db/lane/",
     "SQLAlchemy and psycopg": r"\((sqlalchemy|psycopg\w*|greenlet)/",
-    "answer, JSON": r"\(litestar/(response|serialization|handlers|background_tasks)|tenantry/http/response\.py",
+    "answer, JSON": r"\(litestar/(response|serialization|handlers|background_tasks)",
 }
 OTHER = "other"
 

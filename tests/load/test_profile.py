@@ -50,7 +50,7 @@ def test_widths_of_the_graph() -> None:
 def test_profile_of_a_running_service(tmp_path: Path) -> None:
     """The command starts all that it needs, and gives a flame graph and a table that names nearly all of the time."""
     graph = tmp_path / "profile.svg"
-    command = [sys.executable, "-m", "tests.load.profile_service", "--seconds", "1", "--route", "patch"]
+    command = [sys.executable, "-m", "tests.load.profile_service", "--seconds", "3", "--route", "patch"]
     root = Path(__file__).parents[2]
     run = subprocess.run(
         [*command, "--output", str(graph)], cwd=root, capture_output=True, text=True, timeout=120, check=False
