@@ -19,6 +19,7 @@ from sqlalchemy.pool import QueuePool
 
 from tenantry.db.base import Base
 from tenantry.db.database import Database
+from tenantry.db.denials import SerializationFailure
 from tenantry.db.plugin import DatabasePlugin
 from tenantry.db.session import TenantNotBound
 from tenantry.ids import new_id
@@ -213,3 +214,16 @@ async def cut_short(api: Api, number: int, insisting: bool) -> None:
             break
         await asyncio.sleep(0)
     await asyncio.wait([task])
+
+
+async def test_what_is_committed_is_not_repeated(database: Database, acme: TenantHandle) -> None:
+    """A conflict asks for the whole request again, unless somebody caught it and the rest has been committed."""
+    projects = Base.metadata.tables["projects"]
+    work = database.unit_of_work()
+    await work.bind_tenant(acme.id)
+    with pytest.raises(SerializationFailure):
+        await work.write(delete(projects).where(projects.c.id == new_id()), otherwise=SerializationFailure)
+    before = work.asks_for_repeat
+    await work.commit()
+
+    assert (True, False) == (before, work.asks_for_repeat)
