@@ -16,7 +16,7 @@ from tenantry.db.lane.pipeline import Group, PipelineConnection
 from tenantry.testing.databases import DatabaseUrls, TestDatabases
 from tests.faults.lane_fuzz import KINDS, TABLES, LaneFuzz, open_files
 from tests.faults.lanes import backends, conninfo_of, open_lane, settle
-from tests.faults.test_pooler import PROGRAM, running
+from tests.faults.poolers import PROGRAMS, running
 from tests.faults.wire import open_wire
 
 ENDINGS = {"answered", "cancelled", "OutcomeUnknown", "terminate", "22012", "23503", "23505", "42501", "42601", "42P01"}
@@ -79,11 +79,11 @@ async def test_without_prepared_statements(urls: DatabaseUrls, seed: int) -> Non
     assert [] == fuzz.faults, f"seed {seed}, {fuzz.outcomes}"
 
 
-@pytest.mark.skipif(PROGRAM is None, reason="needs the program pgbouncer (Debian: apt install pgbouncer)")
-async def test_behind_a_pooler(urls: DatabaseUrls, seed: int) -> None:
+@pytest.mark.parametrize("program", PROGRAMS)
+async def test_behind_a_pooler(urls: DatabaseUrls, seed: int, program: str) -> None:
     """And behind a pooler in transaction mode, where every group may meet another connection to the server."""
     name = f"pooled {seed}"
-    with running(urls) as pooler:
+    with running(program, urls) as pooler:
         async with open_lane(pooler.conninfo(), name, queue=30, prepares=False) as lane:
             fuzz = LaneFuzz(lane, urls.conninfo, name, seed)
             await fuzz.run(3000)
