@@ -59,7 +59,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, msgspec.Meta(ge=1, le=10_000), about("Requests that may wait on one of them; beyond, the answer is 503")
     ] = 200
     database_transaction_pooler: Annotated[
-        bool, about("A pooler in transaction mode stands before the database: keep nothing in its connections")
+        bool, about("Keep nothing in connections, as behind PgBouncer, which is noticed: for poolers that are not")
     ] = False
     request_timeout_seconds: Annotated[
         float, msgspec.Meta(gt=0, le=3600), about("Longest that a request may take until its answer begins")

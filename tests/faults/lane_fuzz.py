@@ -13,7 +13,8 @@ import psycopg
 from psycopg import AsyncConnection
 
 from tenantry.db.lane.fast_lane import DatabaseBusy, FastLane, LaneClosed, OutcomeUnknown
-from tenantry.db.lane.pipeline import ConnectionLost, Step
+from tenantry.db.lane.pipeline import ConnectionLost
+from tenantry.db.lane.query import Step
 from tests.faults.lanes import asked, statement
 
 __all__ = ("TABLES", "Case", "LaneFuzz", "open_files")

@@ -12,7 +12,7 @@ from psycopg.conninfo import make_conninfo
 from sqlalchemy import make_url
 
 from tenantry.db.lane.fast_lane import FastLane
-from tenantry.db.lane.pipeline import Query, Step
+from tenantry.db.lane.query import Query, Step, Terms
 
 __all__ = ("asked", "backends", "conninfo_of", "kill_backends", "open_lane", "settle", "statement")
 
@@ -36,10 +36,10 @@ async def open_lane(
     """Its backends are called `name`."""
     target = make_conninfo(conninfo, application_name=name, connect_timeout=5)
 
-    async def connect() -> AsyncConnection[Any]:
-        return await AsyncConnection.connect(target, autocommit=True, prepare_threshold=None)
+    async def connect() -> tuple[AsyncConnection[Any], Terms]:
+        return await AsyncConnection.connect(target, autocommit=True, prepare_threshold=None), Terms(prepares)
 
-    lane = FastLane(connect, connections=connections, queue=queue, prepares=prepares)
+    lane = FastLane(connect, connections=connections, queue=queue)
     await lane.start()
     try:
         yield lane

@@ -25,7 +25,7 @@ from sqlalchemy import make_url
 from tenantry.testing.databases import DatabaseUrls
 from tenantry.testing.service import free_port
 
-__all__ = ("CLEAN", "PROGRAMS", "SERVERS", "Pooler", "running")
+__all__ = ("CLEAN", "LEFT", "PROGRAMS", "SERVERS", "Pooler", "running")
 
 SERVERS = 5
 CONFIGURATION = """
@@ -38,7 +38,7 @@ unix_socket_dir =
 auth_type = trust
 auth_file = {folder}/users
 admin_users = postgres
-pool_mode = transaction
+pool_mode = {mode}
 default_pool_size = {servers}
 """
 # What a request could leave behind in a connection.
@@ -53,7 +53,7 @@ CLEAN = (None, None, "1min", "0", 0)
 
 
 class Pooler:
-    def __init__(self, program: str, folder: Path, urls: DatabaseUrls) -> None:
+    def __init__(self, program: str, folder: Path, urls: DatabaseUrls, mode: str) -> None:
         self.port, self._program, self._folder, self._urls = free_port(), program, folder, urls
         server = conninfo_to_dict(urls.conninfo)
         # It refuses root; and where the server listens on a socket of its user alone, it has to be that user.
@@ -62,7 +62,9 @@ class Pooler:
         owner = Path(host).stat() if host.startswith("/") else None
         self._account = (owner.st_uid, owner.st_gid) if owner else (nobody.pw_uid, nobody.pw_gid)
         target = f"host={host} port={server.get('port', 5432)}"
-        text = CONFIGURATION.format(target=target, port=self.port, folder=folder, servers=SERVERS)
+        # In session mode each client keeps one.
+        servers = SERVERS if mode == "transaction" else 50
+        text = CONFIGURATION.format(target=target, port=self.port, folder=folder, mode=mode, servers=servers)
         (folder / "pgbouncer.ini").write_text(text)
         (folder / "users").write_text('"tenantry_app" ""\n"postgres" ""\n')
         folder.chmod(0o755)
@@ -120,9 +122,9 @@ class Pooler:
 
 
 @contextmanager
-def running(program: str, urls: DatabaseUrls) -> Iterator[Pooler]:
+def running(program: str, urls: DatabaseUrls, mode: str = "transaction") -> Iterator[Pooler]:
     with tempfile.TemporaryDirectory(prefix="pooler-") as folder:
-        pooler = Pooler(program, Path(folder), urls)
+        pooler = Pooler(program, Path(folder), urls, mode)
         try:
             pooler.start()
             yield pooler

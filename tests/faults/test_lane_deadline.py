@@ -14,6 +14,7 @@ from psycopg import AsyncConnection
 from tenantry.config import Settings
 from tenantry.db.lane import fast_lane
 from tenantry.db.lane.fast_lane import FastLane, LaneClosed, OutcomeUnknown
+from tenantry.db.lane.query import Terms
 from tenantry.ids import new_id
 from tenantry.testing import problem
 from tenantry.testing.databases import DatabaseUrls, TestDatabases
@@ -107,10 +108,10 @@ async def test_connecting_cannot_hang(urls: DatabaseUrls, monkeypatch: pytest.Mo
     monkeypatch.setattr(fast_lane, "STUCK_SECONDS", 0.3)
     hangs = [True]
 
-    async def connect() -> AsyncConnection[Any]:
+    async def connect() -> tuple[AsyncConnection[Any], Terms]:
         if hangs.pop() if hangs else False:
             await asyncio.Event().wait()
-        return await AsyncConnection.connect(conninfo_of(urls.runtime), autocommit=True)
+        return await AsyncConnection.connect(conninfo_of(urls.runtime), autocommit=True), Terms()
 
     lane = FastLane(connect, connections=1, queue=5)
     async with asyncio.timeout(3):

@@ -1,4 +1,4 @@
-"""PgBouncer in transaction mode stands before the database: nothing of a request may stay in a connection."""
+"""A pooler stands before the database and nobody has said so: nothing of a request may stay in a connection."""
 
 import asyncio
 from collections import Counter
@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from litestar import Litestar
 from psycopg import AsyncConnection
@@ -13,14 +14,22 @@ from structlog.testing import capture_logs
 
 from features.projects.tests.factories import ProjectFactory
 from tenantry.config import Settings
+from tenantry.db.plugin import DatabasePlugin
+from tenantry.ids import new_id
 from tenantry.testing import TenantHandle, problem
 from tenantry.testing.databases import DatabaseUrls, TestDatabases
+from tests.faults.lanes import asked, statement
 from tests.faults.naps import napping, plant_naps, timed
-from tests.faults.planted import Served
-from tests.faults.poolers import CLEAN, PROGRAMS, SERVERS, Pooler, running
+from tests.faults.planted import Served, serving
+from tests.faults.poolers import CLEAN, LEFT, PROGRAMS, SERVERS, Pooler, running
 
 SLACK = 0.7
 """Seconds that a busy machine may add to any answer."""
+LIMITS = """
+SELECT current_setting('statement_timeout'), current_setting('lock_timeout'), count(*)::text FROM pg_prepared_statements
+"""
+ALL_IS_WELL = [201, 200, 200, 200, 200, 404, 404, 403, 409, 401]
+"""What a visit is answered."""
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +52,6 @@ async def served(
     """More connections to the pooler than it has to the server."""
     behind: dict[str, Any] = {
         "database_url": pooler.url,
-        "database_transaction_pooler": True,
         "database_fast_lane": request.param == "fast",
         "database_lane_connections": 4,
         "database_pool_size": 4,
@@ -82,7 +90,7 @@ async def test_several_tenants_at_once(served: Served, pooler: Pooler, request: 
         visits = await asyncio.gather(*(visit(served, tenant, foreign, n) for n, tenant in enumerate(tenants)))
     lanes = Counter(log.get("lane") for log in logs if log["event"] == "request" and log["status"] < 400)
 
-    assert [[201, 200, 200, 200, 200, 404, 404, 403, 409, 401]] * 48 == [statuses for statuses, _ in visits]
+    assert [ALL_IS_WELL] * 48 == [statuses for statuses, _ in visits]
     assert [{tenant.slug} for tenant in tenants] == [owners for _, owners in visits]
     assert [CLEAN] * SERVERS == await pooler.left()
     # Of every five, one asks for a total, which any number of rows may have to be read for.
@@ -135,6 +143,57 @@ async def test_restart_of_the_pooler(served: Served, pooler: Pooler) -> None:
     assert [200] * 20 == [each.status_code for each in before]
     assert [problem(503, "database_unavailable")] * 20 == away
     assert [200] * 21 == [each.status_code for each in (back, *after)]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+async def test_session_mode(program: str, urls: DatabaseUrls, settings: Settings, tmp_path: Path) -> None:
+    """Where a connection has a server of its own the service works as well, on its fast lane, and its limits hold."""
+    with running(program, urls, "session") as pooler:
+        behind: dict[str, Any] = {"database_url": pooler.url, "database_timeout_seconds": 1.5}
+        async with napping(settings, urls, tmp_path, **behind) as served:
+            tenants = [await served.world.tenant(f"s{n}") for n in range(2)] * 6
+            foreign = str((await (await served.world.tenant()).has(ProjectFactory)).id)
+            with capture_logs() as logs:
+                visits = await asyncio.gather(*(visit(served, tenant, foreign, n) for n, tenant in enumerate(tenants)))
+            lanes = Counter(log.get("lane") for log in logs if log["event"] == "request" and log["status"] < 400)
+            slow = await timed(served.api.as_(tenants[0].member).get("/naps/5000"))
+
+    assert [ALL_IS_WELL] * 12 == [statuses for statuses, _ in visits]
+    assert [{tenant.slug} for tenant in tenants] == [owners for _, owners in visits]
+    assert lanes["fast"] > 0.7 * lanes.total(), lanes
+    assert problem(503, "statement_timeout") == slow.answer
+    assert slow.seconds < 1 + 1.5 + SLACK
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+async def test_readiness_says_so(
+    program: str, urls: DatabaseUrls, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Operators see the pooler; in statement mode, without transactions, a process is not ready, and it says why."""
+    answers = []
+    for mode in ("session", "transaction", "statement"):
+        with running(program, urls, mode) as pooler:
+            async with serving(msgspec.structs.replace(settings, database_url=pooler.url)) as served:
+                answers.append(await served.api.get("//health/ready"))
+
+    assert [200, 200, 503] == [answer.status_code for answer in answers]
+    assert [True, True, False] == ["behind a pooler" in answer.text for answer in answers]
+    assert "reason='transaction blocks not allowed in statement pooling mode'" in capsys.readouterr().out
+
+
+async def test_pooler_that_does_not_show(urls: DatabaseUrls, settings: Settings, tmp_path: Path) -> None:
+    """Who has to be told of it by TENANTRY_DATABASE_TRANSACTION_POOLER keeps nothing in connections either."""
+    async with napping(settings, urls, tmp_path, database_transaction_pooler=True) as served:
+        tenant = await served.world.tenant()
+        visits = [await visit(served, tenant, str(new_id()), n) for n in range(10)]
+        on_the_lane = await served.lane.run([statement(LIMITS)], writes=True)
+        async with served.app.plugins.get(DatabasePlugin).engine.connect() as session:
+            driver: Any = (await session.get_raw_connection()).driver_connection
+            left = await (await driver.execute(LEFT)).fetchone()
+
+    assert [ALL_IS_WELL] * 10 == [statuses for statuses, _ in visits]
+    assert ("1s", "100ms", "0") == asked(on_the_lane[0])
+    assert CLEAN == left[1:]
 
 
 async def test_binding_that_stays_is_found(pooler: Pooler) -> None:

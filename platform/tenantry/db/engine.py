@@ -10,9 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from tenantry.config import ConfigurationError, Settings, variable
 from tenantry.db.database import Database
 from tenantry.db.lane.fast_lane import FastLane
-from tenantry.db.lane.pipeline import Query
+from tenantry.db.lane.query import Terms
+from tenantry.db.pooler import PROCESS_QUERY, is_pooled, terms_of
 from tenantry.db.roles import MIGRATOR_ROLE, ROLE_QUERY, RUNTIME_ROLE, UnsafeRole, refuse_unsafe
-from tenantry.db.transaction import let_begin
+from tenantry.db.transaction import POOLED, let_begin
 
 __all__ = (
     "DATABASE_NAME",
@@ -29,13 +30,6 @@ POOL_WAIT_SECONDS = 5
 CONNECT_SECONDS = 5
 # Who waits for a slow statement or a locked row holds up all groups behind it; the session has the patience.
 LANE_LIMITS = {"statement_timeout": "1000", "lock_timeout": "100"}  # milliseconds
-SET_LIMITS = Query(
-    b"limits",
-    b"SELECT "
-    + b", ".join(
-        b"set_config('%b', $%d, true)" % (name.encode(), number) for number, name in enumerate(LANE_LIMITS, 1)
-    ),
-)
 
 
 def runtime_url(settings: Settings) -> URL:
@@ -69,7 +63,6 @@ def psycopg_url(text: str, field: str) -> URL:
 
 
 def create_engine(url: URL, settings: Settings) -> AsyncEngine:
-    pooled = settings.database_transaction_pooler
     engine = create_async_engine(
         url,
         pool_size=settings.database_pool_size,
@@ -88,7 +81,7 @@ def create_engine(url: URL, settings: Settings) -> AsyncEngine:
     timeout = f"{int(settings.database_timeout_seconds * 1000)}"
 
     @event.listens_for(engine.sync_engine, "connect")
-    def _prepare(connection: Any, _: Any) -> None:
+    def _prepare(connection: Any, record: Any) -> None:
         cursor = connection.cursor()
         cursor.execute(ROLE_QUERY)
         try:
@@ -96,41 +89,34 @@ def create_engine(url: URL, settings: Settings) -> AsyncEngine:
         except UnsafeRole:
             connection.close()
             raise
+        cursor.execute(PROCESS_QUERY)
+        shows = is_pooled(connection.driver_connection, cursor.fetchone()[0])
+        record.info[POOLED] = pooled = shows or settings.database_transaction_pooler
         if not pooled:
             cursor.execute(f"SET statement_timeout = {timeout}")
         cursor.close()
         connection.commit()
 
-    let_begin(engine, f"SET LOCAL statement_timeout = {timeout}; " if pooled else "", may_prepare=not pooled)
+    let_begin(engine, f"SET LOCAL statement_timeout = {timeout}; ")
     return engine
 
 
 def create_lane(url: URL, settings: Settings) -> FastLane:
     """Connections in libpq's pipeline mode, with the same role check as those of the engine."""
-    pooled = settings.database_transaction_pooler
     parameters = url.set(drivername="postgresql").translate_connect_args(username="user", database="dbname")
     parameters |= {key: value if isinstance(value, str) else ",".join(value) for key, value in url.query.items()}
     parameters |= {"connect_timeout": CONNECT_SECONDS, "client_encoding": "utf8"}
-    if not pooled:
-        limits = " ".join(f"-c {name}={value}" for name, value in LANE_LIMITS.items())
-        parameters["options"] = f"{parameters.get('options', '')} {limits}".strip()
 
-    async def connect() -> AsyncConnection[Any]:
+    async def connect() -> tuple[AsyncConnection[Any], Terms]:
         connection = await AsyncConnection.connect(**parameters, autocommit=True, prepare_threshold=None)
         try:
             refuse_unsafe(await (await connection.execute(ROLE_QUERY)).fetchall())
+            return connection, await terms_of(connection, LANE_LIMITS, pooled=settings.database_transaction_pooler)
         except BaseException:
             await connection.close()
             raise
-        return connection
 
-    return FastLane(
-        connect,
-        connections=settings.database_lane_connections,
-        queue=settings.database_lane_queue,
-        prepares=not pooled,
-        preamble=[(SET_LIMITS, [value.encode() for value in LANE_LIMITS.values()])] if pooled else [],
-    )
+    return FastLane(connect, connections=settings.database_lane_connections, queue=settings.database_lane_queue)
 
 
 def database_of(engine: AsyncEngine, lane: FastLane | None = None) -> Database:

@@ -15,6 +15,7 @@ from tenantry.db.database import Database
 from tenantry.db.engine import create_engine, create_lane, database_of, runtime_url
 from tenantry.db.migrations import check_head, head_revision
 from tenantry.db.session import UnitOfWork
+from tenantry.db.transaction import POOLED
 from tenantry.readiness import NotReady, Readiness
 
 __all__ = ("DatabasePlugin",)
@@ -48,8 +49,9 @@ class DatabasePlugin(InitPlugin):
         app.state.database = self.database
         try:
             await self._ping()
-        except NotReady:
-            _log.warning("database.unreachable", consequence="not ready until it answers")
+        except NotReady as error:
+            reason = str(error.__cause__)
+            _log.warning("database.unreachable", consequence="not ready until it answers", reason=reason)
 
     async def _stop(self) -> None:
         if self.lane is not None:
@@ -60,9 +62,10 @@ class DatabasePlugin(InitPlugin):
         try:
             async with self.engine.connect() as connection:
                 version = await connection.scalar(text("SHOW server_version"))
+                where = ", behind a pooler" if (await connection.get_raw_connection()).info[POOLED] else ""
         except DBAPIError as error:
-            raise NotReady("no connection") from error
-        return f"PostgreSQL {str(version).split()[0]}"
+            raise NotReady("no connection") from error.orig
+        return f"PostgreSQL {str(version).split()[0]}{where}"
 
     async def _check_head(self) -> str:
         return await check_head(self.engine, self.head)

@@ -10,10 +10,12 @@ from psycopg.sql import quote
 from sqlalchemy import Connection, Executable, event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
-__all__ = ("Transaction", "let_begin")
+__all__ = ("POOLED", "Transaction", "let_begin")
 
 Values = Mapping[str, Any]
 OPENING, PREPARES = "tenantry_opening", "tenantry_prepares"
+POOLED = "tenantry_pooled"
+"""In the `info` of a connection: whether to keep nothing in it."""
 PREPARED_AFTER = 5  # uses on one connection
 
 
@@ -68,16 +70,17 @@ class Transaction:
                 await self._connection.close()
 
 
-def let_begin(engine: AsyncEngine, limits: str, *, may_prepare: bool) -> None:
-    """Let every transaction of this engine begin with `limits` and its question, in one round trip."""
+def let_begin(engine: AsyncEngine, pooled_limits: str) -> None:
+    """Let every transaction of this engine begin with its question in one round trip; `pooled_limits` may be needed."""
 
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: Connection) -> None:
         options = connection.get_execution_options()
         driver: Any = connection.connection.driver_connection
         driver.prepare_threshold = None  # several statements at once cannot be prepared
-        connection.exec_driver_sql(f"BEGIN; {limits}{options.get(OPENING, '')}")
-        if may_prepare and options.get(PREPARES):
+        pooled = connection.info[POOLED]
+        connection.exec_driver_sql(f"BEGIN; {pooled_limits if pooled else ''}{options.get(OPENING, '')}")
+        if options.get(PREPARES) and not pooled:
             driver.prepare_threshold = PREPARED_AFTER
 
 

@@ -10,13 +10,14 @@ import structlog
 from psycopg import AsyncConnection, Error, OperationalError
 from psycopg.pq.abc import PGresult
 
-from tenantry.db.lane.pipeline import ConnectionLost, PipelineConnection, Step
+from tenantry.db.lane.pipeline import ConnectionLost, PipelineConnection
+from tenantry.db.lane.query import Step, Terms
 from tenantry.errors import Unavailable
 
 __all__ = ("FastLane", "LaneClosed")
 
 _log = structlog.get_logger("tenantry.database")
-Connect = Callable[[], Awaitable[AsyncConnection[Any]]]
+Connect = Callable[[], Awaitable[tuple[AsyncConnection[Any], Terms]]]
 
 DRAIN_SECONDS = 2.0
 STUCK_SECONDS = 10.0
@@ -44,15 +45,11 @@ class LaneClosed(Exception):
 
 
 class FastLane:
-    def __init__(
-        self, connect: Connect, *, connections: int, queue: int, prepares: bool = True, preamble: Sequence[Step] = ()
-    ) -> None:
-        """`queue` is the largest number of groups that wait on one connection; each begins with `preamble`."""
+    def __init__(self, connect: Connect, *, connections: int, queue: int) -> None:
+        """`queue` is the largest number of groups that wait on one connection."""
         self._connect = connect
         self._size = connections
         self._queue = queue
-        self._prepares = prepares
-        self._preamble = preamble
         self._open: list[PipelineConnection] = []
         self._of_reads: list[PipelineConnection] = []
         self._of_writes: list[PipelineConnection] = []
@@ -101,12 +98,12 @@ class FastLane:
             OutcomeUnknown: a write was under way when its connection was lost.
             psycopg.Error: what the database says of them; nothing has happened.
         """
-        group_steps = [*self._preamble, *steps] if self._preamble else steps
         for attempt in range(1, ATTEMPTS + 1):
             connection = self._choose(self._of_writes if writes else self._of_reads)
-            group = connection.submit(group_steps)
+            preamble = connection.terms.preamble
+            group = connection.submit([*preamble, *steps] if preamble else steps)
             try:
-                return (await group.answered)[len(self._preamble) :]
+                return (await group.answered)[len(preamble) :]
             except ConnectionLost as lost:
                 if lost.was_sent and writes:
                     raise OutcomeUnknown from lost
@@ -140,8 +137,8 @@ class FastLane:
         while True:
             try:
                 async with asyncio.timeout(STUCK_SECONDS):
-                    connected = await self._connect()
-                connection = PipelineConnection(connected, prepares=self._prepares, lost=self._let_go)
+                    connected, terms = await self._connect()
+                connection = PipelineConnection(connected, terms, lost=self._let_go)
             except Exception as error:  # whatever keeps it from opening, it is tried again
                 pause = min(LONGEST_PAUSE_SECONDS, max(FIRST_PAUSE_SECONDS, pause * 2))
                 _log.warning("lane.not_connected", reason=str(error) or repr(error), next_try_seconds=round(pause, 2))

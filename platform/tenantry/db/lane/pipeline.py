@@ -11,12 +11,13 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any
 
-import msgspec
 from psycopg import AsyncConnection, OperationalError, pq
 from psycopg.errors import error_from_result
 from psycopg.pq.abc import PGresult
 
-__all__ = ("ConnectionLost", "Group", "PipelineConnection", "Query", "Step")
+from tenantry.db.lane.query import Query, Step, Terms
+
+__all__ = ("ConnectionLost", "Group", "PipelineConnection")
 
 LARGEST_NUMBER_OF_PREPARED_STATEMENTS = 500
 BINARY = pq.Format.BINARY
@@ -32,19 +33,6 @@ class ConnectionLost(Exception):
     def __init__(self, cause: Exception, *, was_sent: bool) -> None:
         super().__init__(str(cause))
         self.was_sent = was_sent
-
-
-class Query(msgspec.Struct, frozen=True):
-    """SQL with `$1` parameters; `name` is the same for the same text."""
-
-    name: bytes
-    text: bytes
-    types: tuple[int, ...] = ()
-    """Of the parameters, by OID; 0 where the text itself tells."""
-
-
-Step = tuple[Query, Sequence[bytes | None]]
-"""A query and the values of its parameters in PostgreSQL's text format."""
 
 
 class Group:
@@ -80,11 +68,11 @@ class PipelineConnection:
     """Takes over a psycopg connection on which nothing runs. `lost` is called once, when it has ended."""
 
     def __init__(
-        self, connection: AsyncConnection[Any], *, prepares: bool, lost: Callable[["PipelineConnection"], None]
+        self, connection: AsyncConnection[Any], terms: Terms, *, lost: Callable[["PipelineConnection"], None]
     ) -> None:
         self._connection = connection
         self._pgconn = connection.pgconn
-        self._prepares = prepares
+        self.terms = terms
         self._lost = lost
         self.load = 0
         """Groups that have no answer yet."""
@@ -165,7 +153,7 @@ class PipelineConnection:
 
     def _send(self, group: Group) -> None:
         pgconn = self._pgconn
-        if self._prepares:
+        if self.terms.prepares:
             # Before everything else, and first what cannot fail: a failure takes all that follows with it.
             while self._to_forget:
                 pgconn.send_close_prepared(self._to_forget.pop())

@@ -18,7 +18,7 @@ from sqlalchemy.engine.result import SimpleResultMetaData
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from tenantry.db.lane.eligibility import refusal
-from tenantry.db.lane.pipeline import Query, Step
+from tenantry.db.lane.query import Query, Step
 from tenantry.db.tenant_tables import tables_of
 
 __all__ = ("BoundStatement", "Statement", "bound", "constant")

@@ -8,7 +8,7 @@ from psycopg.pq.abc import PGresult
 from sqlalchemy import Executable
 
 from tenantry.db.lane.fast_lane import FastLane, LaneClosed
-from tenantry.db.lane.pipeline import Query, Step
+from tenantry.db.lane.query import Query, Step
 from tenantry.db.lane.statement import BoundStatement
 from tenantry.errors import AppError
 from tenantry.observability.database import DatabaseTrip
