@@ -23,8 +23,8 @@ TENANT_COMPARED = re.compile(
     r"\btenant_id\b['\"]?\s*([=<>]|!=|(not\s+)?in\s*\(|is\s+(not|null|distinct)\b)", re.IGNORECASE
 )
 OUTSIDE = {
-    "aiohttp", "aiosmtplib", "http.client", "httpx", "multiprocessing", "psycopg", "redis", "requests",
-    "smtplib", "socket", "subprocess", "threading", "urllib.request",
+    "aiohttp", "aiosmtplib", "http.client", "httpx", "litestar.background_tasks", "multiprocessing", "psycopg", "redis",
+    "requests", "smtplib", "socket", "subprocess", "threading", "urllib.request",
 }  # fmt: skip
 ISOLATED = "row-level security filters by tenant; no slice does"
 

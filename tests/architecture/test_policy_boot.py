@@ -1,4 +1,4 @@
-"""A route that does not say who may use it keeps the service from booting."""
+"""A route that does not say who may use it, or acts after its answer, keeps the service from booting."""
 
 from importlib import import_module
 
@@ -6,7 +6,7 @@ import pytest
 
 from tenantry.app import create_app
 from tenantry.config import Settings
-from tenantry.http.deny_by_default import UndeclaredPolicy
+from tenantry.http.deny_by_default import ActsAfterwards, UndeclaredPolicy
 
 HEAD = """
 from litestar import Controller, WebSocket, asgi, get, post, websocket
@@ -64,6 +64,23 @@ MOUNTED = """
 @asgi("/planted/mounted", is_mount=True, copy_scope=True, opt=public("planted"))
 async def Planted(scope: object, receive: object, send: object) -> None: ...
 """
+BACKGROUND = """
+from litestar.background_tasks import BackgroundTask
+
+class Planted(Controller):
+    path = "/planted"
+
+    @post("/acts", opt=public("planted"), background=BackgroundTask(print))
+    async def acts(self) -> None: ...
+"""
+AFTER_RESPONSE = """
+class Planted(Controller):
+    path = "/planted"
+    after_response = print
+
+    @post("/acts", opt=public("planted"))
+    async def acts(self) -> None: ...
+"""
 
 
 def test_declared_routes_boot(boot):
@@ -92,6 +109,13 @@ def test_route_that_no_policy_covers_does_not_boot(boot, handler):
     """The gate guards HTTP routes; what passes it by is refused, whatever it declares."""
     with pytest.raises(UndeclaredPolicy, match=r"/planted/(socket|mounted)"):
         boot(handler)
+
+
+@pytest.mark.parametrize("controller", [BACKGROUND, AFTER_RESPONSE], ids=["background", "after_response"])
+def test_route_that_acts_after_its_answer_does_not_boot(boot, controller):
+    """What runs after the answer would run also when the commit has failed, and is lost with the process."""
+    with pytest.raises(ActsAfterwards, match=r"POST /api/v1/planted/acts"):
+        boot(controller)
 
 
 @pytest.fixture

@@ -38,6 +38,11 @@ PLANTED = [
     Plant("slices_reach_outside_by_injection", "features/a/service.py", "import re\nimport httpx", 2),
     Plant("slices_reach_outside_by_injection", "features/a/controller.py", "from urllib.request import urlopen"),
     Plant("slices_reach_outside_by_injection", "features/a/service.py", "def f():\n    import redis.asyncio", 2),
+    Plant("slices_reach_outside_by_injection", "features/a/controller.py", "from litestar import background_tasks"),
+    Plant(
+        "slices_reach_outside_by_injection", "features/a/controller.py",
+        "from litestar.background_tasks import BackgroundTask",
+    ),
     Plant("slices_have_an_empty_init", "features/a/__init__.py", ""),
     Plant("slices_have_an_empty_init", "features/a/__init__.py", '"""Why."""\nfrom features.a import models', 2),
     Plant("folders_are_packages", "features/a/parts/x.py", "x = 1"),

@@ -1,4 +1,4 @@
-"""A route without a policy of its own does not boot."""
+"""A route without a policy of its own does not boot, nor one that acts after its answer."""
 
 from litestar.exceptions import ImproperlyConfiguredException
 from litestar.handlers import HTTPRouteHandler
@@ -8,9 +8,10 @@ from litestar.routes import BaseRoute, HTTPRoute
 
 from tenantry.http.policy import OPT_KEY, policy_of
 
-__all__ = ("DenyByDefault", "UndeclaredPolicy", "is_generated")
+__all__ = ("ActsAfterwards", "DenyByDefault", "UndeclaredPolicy", "is_generated")
 
 
+AFTERWARDS = ("background", "after_response")
 GENERATED_IN = ("litestar.routes.http", "litestar._openapi.plugin")
 
 
@@ -24,15 +25,23 @@ class DenyByDefault(ReceiveRoutePlugin):
             raise UndeclaredPolicy(f"{route.path}: only HTTP routes have policies so far")
         for handler in route.route_handlers:
             if not is_generated(handler):
-                check_policy(route.path, handler)
+                check_handler(route.path, handler)
 
 
-def check_policy(path: str, handler: HTTPRouteHandler) -> None:
+class ActsAfterwards(ImproperlyConfiguredException):
+    """A handler with `background` or `after_response`."""
+
+
+def check_handler(path: str, handler: HTTPRouteHandler) -> None:
     where = f"{', '.join(sorted(handler.http_methods))} {path} ({handler.fn.__module__}.{handler.handler_name})"
     if any(OPT_KEY in layer.opt for layer in handler.ownership_layers[:-1] if layer.opt):
         raise UndeclaredPolicy(f"{where}: a policy belongs on the handler, not on its controller or router")
     if policy_of(handler) is None:
         raise UndeclaredPolicy(f"{where}: declare opt=allow(PERMISSION), signed_in() or public('why')")
+    if any(getattr(layer, hook, None) for layer in handler.ownership_layers for hook in AFTERWARDS):
+        raise ActsAfterwards(
+            f"{where}: what runs after the answer runs also when the commit has failed, and may be lost"
+        )
 
 
 def is_generated(handler: BaseRouteHandler) -> bool:
