@@ -13,8 +13,11 @@ from sqlalchemy import make_url
 
 from tenantry.db.lane.fast_lane import FastLane
 from tenantry.db.lane.query import Query, Step, Terms
+from tenantry.db.pooler import terms_of
 
 __all__ = ("asked", "backends", "conninfo_of", "kill_backends", "open_lane", "settle", "statement")
+
+DIRECT = Terms()
 
 
 def statement(text: str, *values: str | None) -> Step:
@@ -31,13 +34,14 @@ def asked(result: Any) -> tuple[str | None, ...]:
 
 @asynccontextmanager
 async def open_lane(
-    conninfo: str, name: str, *, connections: int = 2, queue: int = 200, prepares: bool = True
+    conninfo: str, name: str, *, connections: int = 2, queue: int = 200, terms: Terms | None = DIRECT
 ) -> AsyncIterator[FastLane]:
-    """Its backends are called `name`."""
+    """Its backends are called `name`. Without terms they are found out."""
     target = make_conninfo(conninfo, application_name=name, connect_timeout=5)
 
     async def connect() -> tuple[AsyncConnection[Any], Terms]:
-        return await AsyncConnection.connect(target, autocommit=True, prepare_threshold=None), Terms(prepares)
+        connection = await AsyncConnection.connect(target, autocommit=True, prepare_threshold=None)
+        return connection, terms or await terms_of(connection, {"lock_timeout": "0"}, pooled=False)
 
     lane = FastLane(connect, connections=connections, queue=queue)
     await lane.start()

@@ -40,16 +40,17 @@ auth_file = {folder}/users
 admin_users = postgres
 pool_mode = {mode}
 default_pool_size = {servers}
+server_round_robin = 1
 """
 # What a request could leave behind in a connection.
 LEFT = """
 SELECT pg_backend_pid(), nullif(current_setting('app.tenant_id', true), ''),
        nullif(current_setting('app.user_id', true), ''),
        current_setting('statement_timeout'), current_setting('lock_timeout'),
-       (SELECT count(*) FROM pg_prepared_statements)
+       (SELECT count(*) FROM pg_prepared_statements WHERE name NOT LIKE 'PGBOUNCER%')
 """
 CLEAN = (None, None, "1min", "0", 0)
-"""No tenant, no user, the timeouts of the role, and no prepared statement."""
+"""No tenant, no user, the timeouts of the role, and no prepared statement but the pooler's own."""
 
 
 class Pooler:
@@ -68,6 +69,11 @@ class Pooler:
         (folder / "pgbouncer.ini").write_text(text)
         (folder / "users").write_text('"tenantry_app" ""\n"postgres" ""\n')
         folder.chmod(0o755)
+
+    @property
+    def manages_statements(self) -> bool:
+        version = _version(self._program).removeprefix("PgBouncer ").split(".")
+        return [int(number) for number in version[:2]] >= [1, 21]
 
     @property
     def url(self) -> str:

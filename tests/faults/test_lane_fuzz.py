@@ -13,6 +13,7 @@ import pytest
 
 from tenantry.db.lane import fast_lane
 from tenantry.db.lane.pipeline import Group, PipelineConnection
+from tenantry.db.lane.query import Terms
 from tenantry.testing.databases import DatabaseUrls, TestDatabases
 from tests.faults.lane_fuzz import KINDS, TABLES, LaneFuzz, open_files
 from tests.faults.lanes import backends, conninfo_of, open_lane, settle
@@ -72,7 +73,7 @@ async def test_torn_wire(urls: DatabaseUrls, seed: int, largest_piece: int | Non
 async def test_without_prepared_statements(urls: DatabaseUrls, seed: int) -> None:
     """The same holds for the lane as it is behind a pooler."""
     name = f"plain {seed}"
-    async with open_lane(conninfo_of(urls.runtime), name, queue=30, prepares=False) as lane:
+    async with open_lane(conninfo_of(urls.runtime), name, queue=30, terms=Terms(prepares=False)) as lane:
         fuzz = LaneFuzz(lane, urls.conninfo, name, seed)
         await fuzz.run(3000)
 
@@ -84,7 +85,7 @@ async def test_behind_a_pooler(urls: DatabaseUrls, seed: int, program: str) -> N
     """And behind a pooler in transaction mode, where every group may meet another connection to the server."""
     name = f"pooled {seed}"
     with running(program, urls) as pooler:
-        async with open_lane(pooler.conninfo(), name, queue=30, prepares=False) as lane:
+        async with open_lane(pooler.conninfo(), name, queue=30, terms=None) as lane:
             fuzz = LaneFuzz(lane, urls.conninfo, name, seed)
             await fuzz.run(3000)
 

@@ -5,8 +5,10 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import msgspec
+import psycopg
 import pytest
 from litestar import Litestar
 from psycopg import AsyncConnection
@@ -18,16 +20,19 @@ from tenantry.db.plugin import DatabasePlugin
 from tenantry.ids import new_id
 from tenantry.testing import TenantHandle, problem
 from tenantry.testing.databases import DatabaseUrls, TestDatabases
-from tests.faults.lanes import asked, statement
+from tests.faults.lanes import asked, open_lane, statement
 from tests.faults.naps import napping, plant_naps, timed
 from tests.faults.planted import Served, serving
 from tests.faults.poolers import CLEAN, LEFT, PROGRAMS, SERVERS, Pooler, running
+from tests.faults.wire import open_wire
 
 SLACK = 0.7
 """Seconds that a busy machine may add to any answer."""
 LIMITS = """
 SELECT current_setting('statement_timeout'), current_setting('lock_timeout'), count(*)::text FROM pg_prepared_statements
 """
+BIND = "SELECT set_config('app.tenant_id', $1::text, true)"
+ECHO = "SELECT $1::text, current_setting('app.tenant_id', true)"
 ALL_IS_WELL = [201, 200, 200, 200, 200, 404, 404, 403, 409, 401]
 """What a visit is answered."""
 
@@ -125,6 +130,48 @@ async def test_locked_row_holds_up_nobody_else(served: Served, urls: DatabaseUrl
     assert [200] * 10 == [each.status for each in others]
     assert max(each.seconds for each in others) < SLACK
     assert (True, 200, "Gemini") == (waited, written.status, written.answer.json()["name"])
+
+
+@pytest.mark.parametrize("served", ["fast"], indirect=True)
+async def test_alter_table(served: Served, pooler: Pooler, urls: DatabaseUrls) -> None:
+    """Statements are prepared where the pooler manages that; what a migration makes stale stays on the lane."""
+    tenant = await served.world.tenant()
+    path = f"/projects/{(await tenant.has(ProjectFactory)).id}"
+    api = served.api.as_(tenant.member)
+    lanes: Counter[Any] = Counter()
+    for kind in ("text", "varchar(900)", "varchar(901)", "text"):
+        with psycopg.connect(urls.conninfo) as connection:
+            connection.execute(f"ALTER TABLE projects ALTER COLUMN description TYPE {kind}".encode())
+        first = await asyncio.gather(*(api.get(path) for _ in range(40)))
+        with capture_logs() as logs:
+            second = await asyncio.gather(*(api.get(path) for _ in range(40)))
+        assert {200} == {answer.status_code for answer in (*first, *second)}
+        lanes.update(log["lane"] for log in logs if log["event"] == "request")
+    prepared = asked((await served.lane.run([statement(LIMITS)], writes=False))[0])[2]
+
+    assert {"fast": 160} == lanes
+    assert pooler.manages_statements == (prepared != "0")
+
+
+async def test_group_in_pieces(pooler: Pooler) -> None:
+    """All of a group meets one connection to the server, and nothing of another group, in whatever pieces it comes.
+
+    PgBouncer 1.18 gives a server away once a group is answered, also where a part of the next has come already: the
+    binding of one tenant was in force for the statements of another, and answers went to whoever did not ask.
+    """
+    sent = [str(UUID(int=number)) for number in range(400)]
+    async with (
+        open_wire(pooler.conninfo(), 7) as wire,
+        open_lane(wire.conninfo, "pieces", connections=6, terms=None) as lane,
+    ):
+        wire.largest_piece, wire.pause = 300, 0.001
+        echoes = [lane.run([statement(BIND, each), statement(ECHO, each)], writes=True) for each in sent]
+        async with asyncio.timeout(60):
+            answers = await asyncio.gather(*echoes, return_exceptions=True)
+        wire.repair()
+    got = [tuple(map(asked, answer)) if isinstance(answer, list) else repr(answer) for answer in answers]
+
+    assert [((each,), (each, each)) for each in sent] == got
 
 
 async def test_restart_of_the_pooler(served: Served, pooler: Pooler) -> None:

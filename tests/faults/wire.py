@@ -22,6 +22,8 @@ class Wire:
         """How probable it is that a piece is the last one."""
         self.largest_piece: int | None = None
         """None delivers all that there is at once."""
+        self.pause = 0.0
+        """Seconds between two pieces."""
         self.port = 0
         self.opened = 0
         self._ends: set[asyncio.StreamWriter] = set()
@@ -66,7 +68,7 @@ class Wire:
                 if self.random.random() < self.breaks:
                     raise ConnectionResetError
                 if self.largest_piece:
-                    await asyncio.sleep(0)
+                    await asyncio.sleep(self.pause)
         raise ConnectionResetError
 
 

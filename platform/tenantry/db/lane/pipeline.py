@@ -6,7 +6,7 @@ order of the groups, so a group keeps its place in the queue also when nobody wa
 
 import asyncio
 import select
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any
@@ -80,6 +80,8 @@ class PipelineConnection:
         self._waiting: deque[Group] = deque()
         self._names: dict[bytes, bytes] = {}
         self._to_forget: list[bytes] = []
+        self._stale: Counter[bytes] = Counter()
+        """How often a query had to be prepared anew."""
         self._parsed = 0
         self._watches_for_room = False
         self._heard_at = 0.0
@@ -111,6 +113,7 @@ class PipelineConnection:
         for (query, _), name in zip(group.steps, group.names, strict=True):
             if self._names.get(query.name) == name:
                 self._to_forget.append(self._names.pop(query.name))
+                self._stale[query.name] += 1
 
     def is_stuck(self, seconds: float) -> bool:
         """The first that waits has waited as long as that, and so long nothing has come for those before it either."""
@@ -137,9 +140,13 @@ class PipelineConnection:
         unsent, self._unsent = self._unsent, []
         if self.cause is not None:
             return
+        one_at_a_time = self.terms.one_at_a_time
         now = monotonic()
         try:
-            for group in unsent:
+            for number, group in enumerate(unsent):
+                if one_at_a_time and self._waiting:
+                    self._unsent = unsent[number:]
+                    break
                 if group.answered.done():  # cancelled before it left
                     self.load -= 1
                     continue
@@ -170,7 +177,9 @@ class PipelineConnection:
     def _prepare(self, query: Query, group: Group) -> bytes:
         self._parsed += 1
         name = b"%b_%d" % (query.name, self._parsed)
-        self._pgconn.send_prepare(name, query.text, query.types or None)
+        # A pooler would take the same text for the same stale statement.
+        text = b"%b --%d" % (query.text, times) if (times := self._stale[query.name]) else query.text
+        self._pgconn.send_prepare(name, text, query.types or None)
         group.parsed.append((query.name, name))
         if len(self._names) >= LARGEST_NUMBER_OF_PREPARED_STATEMENTS:
             # The oldest; where it is in use it comes again.
@@ -207,6 +216,8 @@ class PipelineConnection:
             while self._waiting and self._take_answers(self._waiting[0]):
                 self.load -= 1
                 self._waiting.popleft().finish()
+            if self.terms.one_at_a_time and self._unsent and not self._waiting:
+                self._send_unsent()
             # uvloop tells once of a connection that was reset, also where an answer is to be read before the reset is.
             if self._waiting and self._breaks.poll(0):
                 self._loop.call_soon(self._receive)

@@ -26,3 +26,5 @@ class Terms(NamedTuple):
 
     prepares: bool = True
     preamble: Sequence[Step] = ()
+    one_at_a_time: bool = False
+    """A group leaves once the one before it is answered."""
