@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import gc
 import os
 from collections.abc import Iterator
 from random import SystemRandom
@@ -45,6 +46,7 @@ async def test_every_answer_is_ones_own(urls: DatabaseUrls, seed: int, part: int
     Afterwards every connection is in step, and no task, file or backend is left.
     """
     name = f"fuzz {seed} {part}"
+    gc.collect()  # what tests before this one left may close its files at any moment
     tasks, files = asyncio.all_tasks(), open_files()
     async with open_lane(conninfo_of(urls.runtime), name, connections=connections, queue=30) as lane:
         fuzz = LaneFuzz(lane, urls.conninfo, name, seed)
@@ -53,7 +55,7 @@ async def test_every_answer_is_ones_own(urls: DatabaseUrls, seed: int, part: int
     assert [] == fuzz.faults, f"seed {seed}, {fuzz.outcomes}"
     assert set() == ENDINGS - fuzz.outcomes.keys()
     assert tasks == await settle(tasks, asyncio.all_tasks)
-    assert files == open_files()
+    assert files >= open_files()
     assert set() == await settle(set(), lambda: backends(urls.conninfo, name))
 
 
