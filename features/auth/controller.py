@@ -114,4 +114,4 @@ class MeController(Controller):
 
     @get(opt=signed_in(), summary="Who am I")
     async def me(self, users: Users, principal: CurrentPrincipal) -> Me:
-        return await users.get(principal.user_id)
+        return await users.get(principal.subject_id)

@@ -125,13 +125,13 @@ class SessionService:
         return self._pair(Principal(session.user_id, session.id, tenant_id), refresh_token)
 
     async def switch(self, principal: Principal, tenant_id: UUID) -> AccessToken:
-        chosen = await self._choose_tenant(principal.user_id, tenant_id)
-        await SessionRepository(self.unit_of_work).switch(principal.session_id, tenant_id)
-        return self._access(Principal(principal.user_id, principal.session_id, chosen))
+        chosen = await self._choose_tenant(principal.subject_id, tenant_id)
+        await SessionRepository(self.unit_of_work).switch(principal.session, tenant_id)
+        return self._access(Principal(principal.subject_id, principal.session, chosen))
 
     async def log_out(self, principal: Principal) -> None:
-        await SessionRepository(self.unit_of_work).end(principal.session_id, "logged_out")
-        _log.info("session.ended", session=str(principal.session_id), reason="logged_out")
+        await SessionRepository(self.unit_of_work).end(principal.session, "logged_out")
+        _log.info("session.ended", session=str(principal.session), reason="logged_out")
 
     async def _authenticate(self, email: str, password: str) -> UUID:
         # A transaction of its own, so that no connection waits for the hashing.
@@ -175,7 +175,7 @@ class SessionService:
 
     def _access(self, principal: Principal) -> AccessToken:
         seconds = int(self.tokens.lifetime.total_seconds())
-        return AccessToken(self.tokens.issue(principal), "Bearer", seconds, principal.session_id, principal.tenant_id)
+        return AccessToken(self.tokens.issue(principal), "Bearer", seconds, principal.session, principal.tenant_id)
 
     def _pair(self, principal: Principal, refresh_token: str) -> TokenPair:
         access = self._access(principal)

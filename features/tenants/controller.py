@@ -27,7 +27,7 @@ class TenantController(Controller):
         principal: CurrentPrincipal,
     ) -> Page[MyTenant]:
         """Those that you are a member of, with your role in each."""
-        return await my_tenants.list(page, principal.user_id)
+        return await my_tenants.list(page, principal.subject_id)
 
     @post(opt=signed_in(audit="tenant.created"), summary="Create a tenant")
     async def create(

@@ -1,12 +1,12 @@
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, Computed, FetchedValue, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tenantry.clock import now
-from tenantry.db.base import Base, TenantOwned
+from tenantry.db.base import Base, TenantOwned, tenant_foreign_key
 from tenantry.ids import new_id
 
 
@@ -14,7 +14,10 @@ class TenantRow(Base):
     """Global: it is what rows belong to. Row-level security shows the bound tenant, and people their own."""
 
     __tablename__ = "tenants"
-    __table_args__ = (UniqueConstraint("slug"), CheckConstraint("status IN ('active', 'suspended')", name="status"))
+    __table_args__ = (
+        UniqueConstraint("slug"),
+        CheckConstraint("status IN ('active', 'suspended', 'deleting')", name="status"),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     name: Mapped[str]
@@ -22,29 +25,35 @@ class TenantRow(Base):
     status: Mapped[str] = mapped_column(default="active")
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
+    plan: Mapped[str] = mapped_column(default="unlimited")
+    settings: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    erase_after: Mapped[datetime | None] = mapped_column(default=None)
 
 
 class MembershipRow(TenantOwned):
+    """Of a person or of a service account, in a built-in or a custom role.
+
+    `permissions`, `tenant_status` and `tenant_plan` are copies that the database keeps, of the custom role and of the
+    tenant: `begin_request` finds in one row all that the subject may do.
+    """
+
     __tablename__ = "memberships"
-    __table_args__ = (UniqueConstraint("tenant_id", "user_id"), Index(None, "user_id"))
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "subject_id"),
+        CheckConstraint("num_nonnulls(user_id, service_account_id) = 1", name="subject"),
+        CheckConstraint("num_nonnulls(role, custom_role) = 1", name="role"),
+        tenant_foreign_key("service_account_id", "service_accounts.id", ondelete="CASCADE"),
+        tenant_foreign_key("custom_role", "custom_roles.name", onupdate="CASCADE"),
+        Index(None, "user_id"),
+        Index(None, "tenant_id", "created_at", "id"),
+    )
     readable_across_tenants: ClassVar[bool] = True
 
-    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
-    role: Mapped[str] = mapped_column(ForeignKey("roles.name"))
-
-
-class RoleRow(Base):
-    """Global: the built-in roles are the same for all."""
-
-    __tablename__ = "roles"
-
-    name: Mapped[str] = mapped_column(primary_key=True)
-
-
-class RolePermissionRow(Base):
-    """Global: a mirror of what slices declare, rewritten by every migration run."""
-
-    __tablename__ = "role_permissions"
-
-    role: Mapped[str] = mapped_column(ForeignKey("roles.name"), primary_key=True)
-    permission: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"), default=None)
+    role: Mapped[str | None] = mapped_column(ForeignKey("roles.name"), default=None)
+    service_account_id: Mapped[UUID | None] = mapped_column(default=None)
+    subject_id: Mapped[UUID] = mapped_column(Computed("coalesce(user_id, service_account_id)", persisted=True))
+    custom_role: Mapped[str | None] = mapped_column(default=None)
+    permissions: Mapped[list[str]] = mapped_column(server_default=FetchedValue())
+    tenant_status: Mapped[str] = mapped_column(server_default=FetchedValue())
+    tenant_plan: Mapped[str] = mapped_column(server_default=FetchedValue())

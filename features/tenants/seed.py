@@ -65,7 +65,15 @@ async def sow_tenant(seeding: Seeding, tenant: Sown, company: Company, members: 
     times = {"created_at": founded, "updated_at": founded}
     async with seeding.database.transaction() as unit_of_work:
         await unit_of_work.bind_tenant(tenant.id)
-        tenant_row = {"id": tenant.id, "name": company.name, "slug": company.slug, "status": "active", **times}
+        tenant_row = {
+            "id": tenant.id,
+            "name": company.name,
+            "slug": company.slug,
+            "status": "active",
+            "plan": "unlimited",
+            "settings": {},
+            **times,
+        }
         await seeding.insert(unit_of_work, TenantRow, [tenant_row])
         rows = [membership(seeding, tenant, user, role, founded) for user, role in members.items()]
         await seeding.insert(unit_of_work, MembershipRow, rows)

@@ -17,5 +17,7 @@ class TenantService:
         tenant_id = new_id()
         await self.unit_of_work.bind_tenant(tenant_id)
         tenant = await TenantRepository(self.unit_of_work).add(TenantRow(id=tenant_id, name=data.name, slug=data.slug))
-        await MembershipRepository(self.unit_of_work).add(MembershipRow(user_id=founder.user_id, role=Role.owner.name))
+        await MembershipRepository(self.unit_of_work).add(
+            MembershipRow(user_id=founder.subject_id, role=Role.owner.name)
+        )
         return tenant

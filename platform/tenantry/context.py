@@ -30,6 +30,8 @@ class RequestRecord(msgspec.Struct, gc=False):
     trace_id: str | None = None
     actor: UUID | None = None
     claimed_tenant: UUID | None = None
+    api_key: UUID | None = None
+    """Whose credential is, or comes from, an API key."""
     effect: str | None = None
     fast: int = 0
     """Trips to the database over the fast lane."""
@@ -57,10 +59,10 @@ def start_request(identifier: str, trace_id: str | None = None) -> RequestRecord
     return record
 
 
-def bind_actor(*, actor: UUID | None, tenant: UUID | None) -> None:
-    """Name in the log who claims to be here, and for which tenant."""
+def bind_actor(*, actor: UUID | None, tenant: UUID | None, key: UUID | None = None) -> None:
+    """Name in the log who claims to be here, for which tenant and with which API key."""
     record = _own_record()
-    record.actor, record.claimed_tenant = actor, tenant
+    record.actor, record.claimed_tenant, record.api_key = actor, tenant, key
 
 
 def enter_tenant(tenant: UUID | None) -> None:

@@ -19,7 +19,7 @@ from tenantry.security.principal import Principal
 from tenantry.security.tokens import CLOCK_SKEW_SECONDS, InvalidToken, TokenService
 from tenantry.testing import TenantHandle, World
 
-__all__ = ("PRINCIPALS", "REFUSALS", "Caller", "Refusal", "Stage", "expected")
+__all__ = ("DEMOTE", "PRINCIPALS", "REFUSALS", "REMOVE", "SUSPEND", "Caller", "Refusal", "Stage", "expected")
 
 REFUSALS = DENIALS.keys() | {Unauthenticated.code, InvalidToken.code}
 """What only the gate answers, before any code of a slice has run."""
@@ -40,10 +40,13 @@ class Stage:
     def claiming(self, **changes: Any) -> str:
         """A token with the owner's claims but for these."""
         owner = self.tenant.owner
-        claims = {"user_id": owner.id, "session_id": owner.session_id, "tenant_id": self.tenant.id}
+        claims = {"subject_id": owner.id, "session_id": owner.session_id, "tenant_id": self.tenant.id}
         return self.world.tokens.issue(Principal(**(claims | changes)))
 
     async def run(self, statement: str) -> None:
+        if "memberships" in statement:
+            # The owner can go, and become less, only where another is left.
+            await self.tenant.admit(await self.world.account("heir"), Role.owner)
         values = {"user": self.tenant.owner.id, "session": self.tenant.owner.session_id, "tenant": self.tenant.id}
         wanted = {name: value for name, value in values.items() if f":{name}" in statement}
         await self.tenant.run(text(statement).bindparams(**wanted))
@@ -129,6 +132,8 @@ async def of_a_foreign_tenant(stage: Stage) -> Header:
 ANONYMOUS, INVALID = Refusal(401, "unauthenticated"), Refusal(401, "invalid_token")
 ENDED, DISABLED = Refusal(401, "session_ended"), Refusal(401, "account_disabled")
 STRANGER = Refusal(403, "not_a_member")
+DEMOTE = "UPDATE memberships SET role = 'viewer' WHERE user_id = :user"
+REMOVE = "DELETE FROM memberships WHERE user_id = :user"
 SUSPEND = "UPDATE tenants SET status = 'suspended' WHERE id = :tenant"
 
 PRINCIPALS = {
@@ -146,10 +151,8 @@ PRINCIPALS = {
     "token without tenant": Caller(claiming(tenant_id=lambda: None), None, Refusal(403, "tenant_required")),
     "tenant that never was": Caller(claiming(tenant_id=new_id), None, STRANGER),
     "foreign tenant": Caller(of_a_foreign_tenant, None, STRANGER),
-    "removed member": Caller(after("DELETE FROM memberships WHERE user_id = :user"), None, STRANGER),
+    "removed member": Caller(after(REMOVE), None, STRANGER),
     "suspended tenant": Caller(after(SUSPEND), None, Refusal(403, "tenant_suspended")),
-    "demoted owner": Caller(
-        after("UPDATE memberships SET role = 'viewer' WHERE user_id = :user"), None, None, Role.viewer
-    ),
+    "demoted owner": Caller(after(DEMOTE), None, None, Role.viewer),
     **{role.name: Caller(holder(role), None, None, role) for role in Role},
 }

@@ -16,7 +16,7 @@ from tenantry.testing import Api, World, problem
 from tests.faults.planted import planted_slice, serving
 from tests.isolation.lazy_slice import lazy_slice
 from tests.isolation.operations import handlers
-from tests.isolation.principals import Stage
+from tests.isolation.principals import DEMOTE, REMOVE, SUSPEND, Stage
 
 PACKAGE = "planted_authorization"
 HARMLESS = {"unit_of_work", "principal"}
@@ -25,14 +25,12 @@ HARMLESS_ARGUMENTS = ["number", "page", "principal", "projects", "service", "uni
 OUTWARD = ["reaching", "request", "scope", "state"]
 
 END_SESSION = "UPDATE sessions SET ended_at = now() WHERE id = :session"
-DEMOTE = "UPDATE memberships SET role = 'viewer' WHERE user_id = :user"
-REMOVE = "DELETE FROM memberships WHERE user_id = :user"
 REVOCATIONS = {
     "ended session": (END_SESSION, problem(401, "session_ended")),
     "disabled user": ("UPDATE users SET disabled_at = now() WHERE id = :user", problem(401, "account_disabled")),
     "demoted": (DEMOTE, problem(403, "permission_missing", permission="projects:write")),
     "removed": (REMOVE, problem(403, "not_a_member")),
-    "suspended": ("UPDATE tenants SET status = 'suspended' WHERE id = :tenant", problem(403, "tenant_suspended")),
+    "suspended": (SUSPEND, problem(403, "tenant_suspended")),
 }
 
 

@@ -24,8 +24,8 @@ EVERY_NTH_IS_THE_BIG_TENANTS = 20
 # An id of each kind from a number; `Member` computes the same.
 NUMBERED = "('0000000{kind}-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid"
 ACCOUNTS = f"""
-    INSERT INTO tenants (id, name, slug, status, created_at, updated_at)
-    SELECT {NUMBERED.format(kind=TENANT)}, 'Tenant ' || n, 'tenant-' || n, 'active', now(), now()
+    INSERT INTO tenants (id, name, slug, status, plan, settings, created_at, updated_at)
+    SELECT {NUMBERED.format(kind=TENANT)}, 'Tenant ' || n, 'tenant-' || n, 'active', 'unlimited', '{{}}', now(), now()
     FROM generate_series(0, %(last)s) n;
     INSERT INTO users (id, email, name, password_hash, created_at, updated_at)
     SELECT {NUMBERED.format(kind=USER)}, 'user-' || n || '@example.com', 'User ' || n, %(password_hash)s, now(), now()

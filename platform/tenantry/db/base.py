@@ -8,6 +8,7 @@ from advanced_alchemy.types import DateTimeUTC
 from msgspec import UNSET, Struct
 from msgspec.structs import asdict
 from sqlalchemy import ForeignKey, ForeignKeyConstraint, MetaData, Text, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from tenantry.clock import now
@@ -32,7 +33,12 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: DateTimeUTC(timezone=True), str: Text()}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: DateTimeUTC(timezone=True),
+        str: Text(),
+        list[str]: ARRAY(Text()),
+        dict[str, Any]: JSONB(),
+    }
 
     @classmethod
     def of(cls, data: Struct) -> Self:

@@ -6,6 +6,7 @@ from psycopg import Error, InterfaceError, OperationalError
 from sqlalchemy.exc import DBAPIError
 
 from tenantry.errors import AppError, Conflict, Forbidden, Unauthenticated, Unavailable, Unprocessable
+from tenantry.security.api_keys import InvalidApiKey
 
 __all__ = (
     "SchemaChanged",
@@ -43,9 +44,29 @@ class TenantSuspended(Forbidden):
     title = "This tenant is suspended"
 
 
+class TenantDeleting(Forbidden):
+    code = "tenant_deleting"
+    title = "This tenant is about to be deleted"
+
+
 class PermissionMissing(Forbidden):
     code = "permission_missing"
     title = "Your role does not include this permission"
+
+
+class ScopeMissing(Forbidden):
+    code = "scope_missing"
+    title = "The API key's scopes do not include this permission"
+
+
+class ApiKeyRevoked(Unauthenticated):
+    code = "api_key_revoked"
+    title = "This API key was revoked"
+
+
+class ApiKeyExpired(Unauthenticated):
+    code = "api_key_expired"
+    title = "This API key has expired"
 
 
 class DatabaseUnavailable(Unavailable):
@@ -75,7 +96,19 @@ class UnacceptableText(Unprocessable):
 
 DENIALS: dict[str, type[AppError]] = {
     error.code: error
-    for error in (SessionEnded, AccountDisabled, TenantRequired, NotAMember, TenantSuspended, PermissionMissing)
+    for error in (
+        SessionEnded,
+        AccountDisabled,
+        TenantRequired,
+        NotAMember,
+        TenantSuspended,
+        TenantDeleting,
+        PermissionMissing,
+        ScopeMissing,
+        InvalidApiKey,
+        ApiKeyRevoked,
+        ApiKeyExpired,
+    )
 }
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tenantry.context import enter_tenant
 from tenantry.db.denials import UnacceptableText
 from tenantry.db.lane.fast_lane import FastLane
+from tenantry.db.lane.question import Question
 from tenantry.db.lane.statement import BoundStatement, Statement, bound
 from tenantry.db.lane.work import LaneWork
 from tenantry.db.tenant_tables import TenantNotBound, refuse_tenant_tables, tables_of
@@ -47,7 +48,7 @@ class UnitOfWork:
         self._session: Transaction | None = None
         self._fast_lane = lane
         self._lane: LaneWork | None = None
-        self._question: Values | None = None
+        self._question: Question | None = None
         self.verdict = Verdict()
         self._has_begun = False
         self._ended = False
@@ -58,13 +59,13 @@ class UnitOfWork:
         self.user_id: UUID | None = None
 
     def begin_request(self, principal: Principal, permission: str | None) -> None:
-        """Let every transaction begin by checking that session, user, tenant, membership and permission hold now.
+        """Let every transaction begin by checking that credential, subject, tenant and permission hold now.
 
-        It binds tenant and user. `permission` None asks for session and user only, and binds no tenant.
+        It binds the tenant. `permission` None asks for a live session only, and binds its user instead.
         """
-        self.user_id = principal.user_id
-        self.tenant_id = principal.tenant_id if permission else None
-        self._question = {"session": principal.session_id, "tenant": self.tenant_id, "permission": permission}
+        self._question = Question(principal, permission)
+        self.tenant_id = self._question.tenant_id
+        self.user_id = None if principal.key else principal.subject_id
         if self._fast_lane is not None:
             self._lane = LaneWork(self._fast_lane, self._question)
 

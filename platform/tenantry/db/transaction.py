@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any
-from uuid import UUID
 
-from psycopg.sql import quote
 from sqlalchemy import Connection, Executable, event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+
+from tenantry.db.lane.question import Question
 
 __all__ = ("POOLED", "Transaction", "let_begin")
 
@@ -24,10 +23,10 @@ class Transaction:
         self._connection: AsyncConnection = engine.connect()
         self._entities: AsyncSession | None = None
 
-    async def begin(self, question: Values | None, *, prepares: bool) -> None:
+    async def begin(self, question: Question | None, *, prepares: bool) -> None:
         """Begin, and ask the question in the same round trip."""
         await self._connection.start()
-        opening = _question_of(**question) if question is not None else ""
+        opening = question.sql if question is not None else ""
         connection = self._connection.sync_connection
         assert connection is not None
         connection.execution_options(**{OPENING: opening, PREPARES: prepares})
@@ -82,14 +81,3 @@ def let_begin(engine: AsyncEngine, pooled_limits: str) -> None:
         connection.exec_driver_sql(f"BEGIN; {pooled_limits if pooled else ''}{options.get(OPENING, '')}")
         if options.get(PREPARES) and not pooled:
             driver.prepare_threshold = PREPARED_AFTER
-
-
-def _question_of(session: UUID, tenant: UUID | None, permission: str | None) -> str:
-    # Of hexadecimal digits and a name from the code: no parameter keeps it from travelling together with BEGIN.
-    bound = f"'{tenant.hex}'" if tenant is not None else "NULL"
-    return f"SELECT begin_request('{session.hex}', {bound}, {_literal(permission)})"
-
-
-@cache
-def _literal(permission: str | None) -> str:
-    return quote(permission).replace("%", "%%")

@@ -12,16 +12,22 @@ from litestar.types import Receive, Scope
 from tenantry.context import bind_actor
 from tenantry.db.database import Database
 from tenantry.db.session import UnitOfWork
-from tenantry.errors import AppError, Unauthenticated, Unavailable
+from tenantry.errors import AppError, Forbidden, Unauthenticated, Unavailable
 from tenantry.http.deadlines import Deadlines
 from tenantry.http.plan import RoutePlan
 from tenantry.http.request import body_of
+from tenantry.security.api_keys import principal_of_key
 from tenantry.security.principal import CredentialVerifier, Principal
 
 __all__ = ("Gate", "RequestTimeout", "Visit", "pause")
 
 ATTEMPTS = 5
 FIRST_PAUSE_SECONDS = 0.01
+
+
+class SessionRequired(Forbidden):
+    code = "session_required"
+    title = "This is for people who have logged in, not for API keys"
 
 
 class RequestTimeout(Unavailable):
@@ -65,7 +71,11 @@ class Gate:
         if plan.is_public:
             return Visit(plan, scope, self.database, None)
         principal = scope["user"] = self._authenticate(scope)
-        bind_actor(actor=principal.user_id, tenant=principal.tenant_id)
+        if plan.permission is None and principal.session_id is None:
+            raise SessionRequired
+        bind_actor(
+            actor=principal.subject_id, tenant=principal.tenant_id, key=principal.key.id if principal.key else None
+        )
         visit = Visit(plan, scope, self.database, principal)
         if plan.takes_body:
             # Before any transaction begins: a client that sends slowly must not hold a connection.
@@ -76,11 +86,16 @@ class Gate:
         return visit
 
     def _authenticate(self, scope: Scope) -> Principal:
+        api_key = None
         for name, value in scope["headers"]:
             if name == b"authorization":
                 if value[:7].lower() == b"bearer " and (credential := value[7:].strip()):
                     return self._verifier.verify(credential)
-                break
+                raise Unauthenticated
+            if name == b"x-api-key":
+                api_key = value.strip()
+        if api_key:
+            return principal_of_key(api_key)
         raise Unauthenticated
 
 

@@ -63,6 +63,7 @@ class AccessLine(msgspec.Struct, omit_defaults=True, gc=False):
     actor: UUID | None = None
     tenant: UUID | None = None
     effect: str | None = None
+    api_key: UUID | None = None
 
 
 def line_of(answer: Answer) -> AccessLine:
@@ -71,7 +72,7 @@ def line_of(answer: Answer) -> AccessLine:
         datetime.fromtimestamp(answer.at, UTC), "info", LOGGER, "request", answer.method, answer.route, answer.status,
         milliseconds(answer.seconds), answer.size, presentable(answer.client), lane,
         None if lane is None else milliseconds(record.database_seconds), record.request_id, record.trace_id,
-        record.actor, record.claimed_tenant, record.effect,
+        record.actor, record.claimed_tenant, record.effect, record.api_key,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ the database in the transaction of the effect.
 import hashlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import jwt
@@ -19,7 +20,8 @@ from tenantry.clock import now
 from tenantry.config import ConfigurationError, Settings, variable
 from tenantry.errors import Unauthenticated
 from tenantry.ids import new_id
-from tenantry.security.principal import Principal
+from tenantry.security.api_keys import KEY_PREFIX, principal_of_key
+from tenantry.security.principal import KeyClaim, Principal
 
 __all__ = ("InvalidToken", "TokenService")
 
@@ -27,7 +29,7 @@ ALGORITHM = "EdDSA"
 AUDIENCE = "tenantry"
 TYPE = "at+jwt"
 CLOCK_SKEW_SECONDS = 10  # between the hosts of this service
-REQUIRED_CLAIMS = ["exp", "iat", "nbf", "sub", "aud", "iss", "jti", "sid"]
+REQUIRED_CLAIMS = ["exp", "iat", "nbf", "sub", "aud", "iss", "jti"]
 CHECKS: Options = {
     "require": REQUIRED_CLAIMS,
     "enforce_minimum_key_length": True,
@@ -84,8 +86,8 @@ class TokenService:
         claims = {
             "iss": self._issuer,
             "aud": AUDIENCE,
-            "sub": str(principal.user_id),
-            "sid": str(principal.session_id),
+            "sub": str(principal.subject_id),
+            **({"sid": str(principal.session)} if principal.key is None else {"key": str(principal.key.id)}),
             "tid": str(principal.tenant_id) if principal.tenant_id else None,
             "jti": str(new_id()),
             "iat": issued,
@@ -95,6 +97,8 @@ class TokenService:
         return jwt.encode(claims, self._private_key, ALGORITHM, headers={"kid": self._key_id, "typ": TYPE})
 
     def verify(self, credential: bytes) -> Principal:
+        if credential.startswith(KEY_PREFIX):
+            return principal_of_key(credential)
         digest = hashlib.sha256(credential).digest()
         known = self._verified.pop(digest, None)
         token = known or self._decode(credential)
@@ -120,12 +124,24 @@ class TokenService:
                 raise InvalidToken
             claims = token["payload"]
             tenant = claims.get("tid")
-            principal = Principal(UUID(claims["sub"]), UUID(claims["sid"]), UUID(tenant) if tenant else None)
+            session, key = _session_or_key(claims)
+            principal = Principal(UUID(claims["sub"]), session, UUID(tenant) if tenant else None, key)
             issued, starts, ends = (datetime.fromtimestamp(int(claims[name]), UTC) for name in ("iat", "nbf", "exp"))
             skew = timedelta(seconds=CLOCK_SKEW_SECONDS)
             return _Verified(principal, max(issued, starts) - skew, ends + skew)
         except (jwt.PyJWTError, ValueError, TypeError, AttributeError, OverflowError) as error:
             raise InvalidToken from error
+
+
+def _session_or_key(claims: dict[str, Any]) -> tuple[UUID | None, KeyClaim | None]:
+    """What keeps the token alive: one of the two."""
+    if "key" in claims:
+        if "sid" in claims or not claims.get("tid"):
+            raise InvalidToken
+        return None, KeyClaim(UUID(claims["key"]), secret_hash=None)
+    if "sid" not in claims:
+        raise InvalidToken
+    return UUID(claims["sid"]), None
 
 
 def _parse(pem: bytes) -> Ed25519PrivateKey:

@@ -27,8 +27,8 @@ INSERT_SESSION = text(
     " VALUES (:session_id, :user_id, :tenant_id, 'tests', :now, :now, :expires_at)"
 )
 INSERT_TENANT = text(
-    "INSERT INTO tenants (id, name, slug, status, created_at, updated_at)"
-    " VALUES (:tenant_id, :name, :slug, 'active', :now, :now)"
+    "INSERT INTO tenants (id, name, slug, status, plan, settings, created_at, updated_at)"
+    " VALUES (:tenant_id, :name, :slug, 'active', 'unlimited', '{}', :now, :now)"
 )
 INSERT_MEMBERSHIP = text(
     "INSERT INTO memberships (id, user_id, role, created_at, updated_at) VALUES (:id, :user_id, :role, :now, :now)"
@@ -52,11 +52,11 @@ class World:
     async def account(self, name: str = "ada", *, tenant_id: UUID | None = None) -> Account:
         """Someone with a confirmed address and a live session."""
         principal = Principal(new_id(), new_id(), tenant_id)
-        email = f"{name}-{principal.user_id.hex[-12:]}@example.com"
+        email = f"{name}-{principal.subject_id.hex[-12:]}@example.com"
         moment = now()
         values = {
-            "user_id": principal.user_id,
-            "session_id": principal.session_id,
+            "user_id": principal.subject_id,
+            "session_id": principal.session,
             "tenant_id": tenant_id,
             "email": email,
             "name": name.title(),
@@ -67,7 +67,7 @@ class World:
         async with self.database.transaction() as unit_of_work:
             for statement in (INSERT_USER, INSERT_SESSION):
                 await unit_of_work.execute(statement.bindparams(**{k: values[k] for k in statement.compile().params}))
-        return Account(principal.user_id, email, principal.session_id, tenant_id, self.tokens.issue(principal))
+        return Account(principal.subject_id, email, principal.session, tenant_id, self.tokens.issue(principal))
 
     async def tenant(self, name: str = "acme") -> "TenantHandle":
         """A tenant with one account of each role."""

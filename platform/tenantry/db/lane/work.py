@@ -8,7 +8,8 @@ from psycopg.pq.abc import PGresult
 from sqlalchemy import Executable
 
 from tenantry.db.lane.fast_lane import FastLane, LaneClosed
-from tenantry.db.lane.query import Query, Step
+from tenantry.db.lane.query import Step
+from tenantry.db.lane.question import Question
 from tenantry.db.lane.statement import BoundStatement
 from tenantry.errors import AppError
 from tenantry.observability.database import DatabaseTrip
@@ -16,8 +17,6 @@ from tenantry.observability.database import DatabaseTrip
 __all__ = ("HeldWrite", "LaneWork")
 
 Values = Mapping[str, Any]
-BIND_TENANT = Query(b"bind_tenant", b"SELECT set_config('app.tenant_id', coalesce($1, ''), true)")
-BEGIN_REQUEST = Query(b"begin_request", b"SELECT begin_request($1::uuid, $2::uuid, $3::text)")
 
 
 class HeldWrite(NamedTuple):
@@ -30,15 +29,9 @@ class HeldWrite(NamedTuple):
 class LaneWork:
     """Every trip begins with `question`: whether the request may happen, which also binds its tenant."""
 
-    def __init__(self, lane: FastLane, question: Values) -> None:
+    def __init__(self, lane: FastLane, question: Question) -> None:
         self._lane = lane
-        session, tenant, permission = question["session"], question["tenant"], question["permission"]
-        claimed = b"%032x" % tenant.int if tenant else None
-        self._question: Step = (
-            BEGIN_REQUEST,
-            (b"%032x" % session.int, claimed, permission.encode() if permission else None),
-        )
-        self._claim: Step = (BIND_TENANT, (claimed,))
+        self._question = question
         self.held: list[HeldWrite] = []
 
     def takes_read(self, statement: BoundStatement) -> bool:
@@ -55,7 +48,7 @@ class LaneWork:
 
     async def read(self, statement: BoundStatement, *, asks: bool = True) -> PGresult | None:
         """None when the session has to read. Without asking, the tenant that is claimed is bound and nothing else."""
-        results = await self._trip([statement], writes=False, first=self._question if asks else self._claim)
+        results = await self._trip([statement], writes=False, first=None if asks else self._question.claim)
         return results[0] if results is not None else None
 
     async def ask(self) -> bool:
@@ -86,7 +79,7 @@ class LaneWork:
     async def _trip(
         self, statements: Sequence[BoundStatement], *, writes: bool, first: Step | None = None
     ) -> list[PGresult] | None:
-        steps = [first or self._question, *(statement.step() for statement in statements)]
+        steps = [first or self._question.step, *(statement.step() for statement in statements)]
         try:
             with DatabaseTrip("fast", statements[-1].statement.text if statements else "begin_request"):
                 return (await self._lane.run(steps, writes=writes))[1:]
