@@ -2,14 +2,25 @@
 
 from uuid import UUID
 
-from features.tenants.dtos import Membership
+from features.tenants.dtos import Membership, RoleName
+from features.tenants.errors import MemberNotFound
 from features.tenants.repository import MembershipRepository
+from features.tenants.service import MembershipService
 from tenantry.db.session import UnitOfWork
 
-__all__ = ("Membership", "memberships_of")
+__all__ = ("MemberNotFound", "Membership", "MembershipService", "RoleName", "membership_of", "memberships_of")
 
 
 async def memberships_of(unit_of_work: UnitOfWork, user_id: UUID) -> list[Membership]:
     """In all tenants, of a user who has proven who they are; binds that user."""
     await unit_of_work.bind_user(user_id)
     return await MembershipRepository(unit_of_work).of_user(user_id)
+
+
+async def membership_of(unit_of_work: UnitOfWork, subject_id: UUID) -> Membership:
+    """In the tenant that is bound.
+
+    Raises:
+        MemberNotFound: the tenant has no such member.
+    """
+    return await MembershipRepository(unit_of_work).of(subject_id)

@@ -14,7 +14,15 @@ Slug = Annotated[
         examples=["acme"],
     ),
 ]
-RoleName = Literal["viewer", "member", "admin", "owner"]
+RoleName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$(?!\n)",
+        max_length=63,
+        description="A built-in role (viewer, member, admin, owner), or one of the tenant's own",
+        examples=["member"],
+    ),
+]
 
 
 class TenantCreate(Struct, forbid_unknown_fields=True):
@@ -31,13 +39,15 @@ class Tenant(Struct):
     id: UUID
     name: str
     slug: str
-    status: Literal["active", "suspended"]
+    status: Literal["active", "suspended", "deleting"]
     created_at: datetime
     updated_at: datetime
 
 
 class Membership(Struct):
     tenant_id: UUID
+    subject_id: UUID
+    """Of a person, or of a service account."""
     role: RoleName
 
 
@@ -45,6 +55,6 @@ class MyTenant(Struct):
     id: UUID
     name: str
     slug: str
-    status: Literal["active", "suspended"]
+    status: Literal["active", "suspended", "deleting"]
     role: RoleName
     created_at: datetime

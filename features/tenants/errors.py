@@ -7,6 +7,28 @@ class SlugTaken(Conflict):
     constraint = "uq_tenants_slug"
 
 
+class LastOwner(Conflict):
+    code = "last_owner"
+    title = "A tenant keeps at least one owner; make somebody else an owner first"
+    constraint = "ck_memberships_last_owner"
+
+
+class AlreadyAMember(Conflict):
+    code = "already_a_member"
+    title = "They are a member of this tenant already"
+    constraint = "uq_memberships_tenant_id_subject_id"
+
+
+class OwnerIsAPerson(Conflict):
+    code = "owner_is_a_person"
+    title = "Only a person can own a tenant"
+
+
+class MemberNotFound(NotFound):
+    code = "member_not_found"
+    title = "The tenant has no such member"
+
+
 class TenantNotFound(NotFound):
     code = "tenant_not_found"
     title = "There is no such tenant"

@@ -5,9 +5,11 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, Computed, FetchedValue, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from features.tenants.errors import OwnerIsAPerson
 from tenantry.clock import now
 from tenantry.db.base import Base, TenantOwned, tenant_foreign_key
 from tenantry.ids import new_id
+from tenantry.security.permissions import Role
 
 
 class TenantRow(Base):
@@ -57,3 +59,12 @@ class MembershipRow(TenantOwned):
     permissions: Mapped[list[str]] = mapped_column(server_default=FetchedValue())
     tenant_status: Mapped[str] = mapped_column(server_default=FetchedValue())
     tenant_plan: Mapped[str] = mapped_column(server_default=FetchedValue())
+
+    @property
+    def named_role(self) -> str:
+        return self.role or self.custom_role or ""
+
+    def assume(self, role: str) -> None:
+        if role == Role.owner.name and self.user_id is None:
+            raise OwnerIsAPerson
+        self.role, self.custom_role = (role, None) if role in Role.__members__ else (None, role)

@@ -1,8 +1,10 @@
 from typing import ClassVar
 from uuid import UUID
 
+from sqlalchemy import func, select
+
 from features.tenants.dtos import Membership, MyTenant, Tenant
-from features.tenants.errors import TenantNotFound
+from features.tenants.errors import MemberNotFound, TenantNotFound
 from features.tenants.models import MembershipRow, TenantRow
 from tenantry.db.page import Page, PageRequest
 from tenantry.db.repository import Repository
@@ -12,18 +14,37 @@ class TenantRepository(Repository[TenantRow, Tenant]):
     not_found = TenantNotFound
 
 
+ROLE = func.coalesce(MembershipRow.role, MembershipRow.custom_role)
+
+
 class MembershipRepository(Repository[MembershipRow, Membership]):
+    columns: ClassVar = {"role": ROLE}
+
     async def of_user(self, user_id: UUID) -> list[Membership]:
         """Of all tenants; the unit of work must have that user bound."""
         rows = await self.unit_of_work.rows(self.views.where(MembershipRow.user_id == user_id))
         return [self.view(row) for row in rows]
+
+    async def of(self, subject_id: UUID) -> Membership:
+        row = await self.unit_of_work.row(self.views.where(MembershipRow.subject_id == subject_id))
+        if row is None:
+            raise MemberNotFound
+        return self.view(row)
+
+    async def locked(self, subject_id: UUID) -> MembershipRow:
+        """To be changed by a rule."""
+        found = select(MembershipRow).where(MembershipRow.subject_id == subject_id).with_for_update()
+        row: MembershipRow | None = await self.unit_of_work.entity(found)
+        if row is None:
+            raise MemberNotFound
+        return row
 
 
 class MyTenantRepository(Repository[TenantRow, MyTenant]):
     """A tenant as one of its members sees it."""
 
     sortable = ("created_at", "name")
-    columns: ClassVar = {"role": MembershipRow.role}
+    columns: ClassVar = {"role": ROLE}
     not_found = TenantNotFound
 
     async def list(self, page: PageRequest, user_id: UUID) -> Page[MyTenant]:

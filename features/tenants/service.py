@@ -1,4 +1,7 @@
-from features.tenants.dtos import Tenant, TenantCreate
+from uuid import UUID
+
+from features.roles.api import require_grantable
+from features.tenants.dtos import Membership, Tenant, TenantCreate
 from features.tenants.models import MembershipRow, TenantRow
 from features.tenants.repository import MembershipRepository, TenantRepository
 from tenantry.db.session import UnitOfWork
@@ -17,7 +20,33 @@ class TenantService:
         tenant_id = new_id()
         await self.unit_of_work.bind_tenant(tenant_id)
         tenant = await TenantRepository(self.unit_of_work).add(TenantRow(id=tenant_id, name=data.name, slug=data.slug))
-        await MembershipRepository(self.unit_of_work).add(
-            MembershipRow(user_id=founder.subject_id, role=Role.owner.name)
-        )
+        await MembershipService(self.unit_of_work).admit(Role.owner.name, user_id=founder.subject_id)
         return tenant
+
+
+class MembershipService:
+    """Who belongs to a tenant, and in which role. Nobody changes or removes a member who may do more than they."""
+
+    def __init__(self, unit_of_work: UnitOfWork) -> None:
+        self.unit_of_work = unit_of_work
+        self.memberships = MembershipRepository(unit_of_work)
+
+    async def admit(
+        self, role: str, *, user_id: UUID | None = None, service_account_id: UUID | None = None
+    ) -> Membership:
+        """One of the two becomes a member; whoever decides that has seen to it that the role may be given."""
+        row = MembershipRow(user_id=user_id, service_account_id=service_account_id)
+        row.assume(role)
+        return await self.memberships.add(row)
+
+    async def change_role(self, subject_id: UUID, role: str, by: Principal) -> Membership:
+        row = await self.memberships.locked(subject_id)
+        await require_grantable(self.unit_of_work, by, row.named_role, role)
+        row.assume(role)
+        await self.unit_of_work.flush()
+        return await self.memberships.of(subject_id)
+
+    async def remove(self, subject_id: UUID, by: Principal) -> None:
+        row = await self.memberships.locked(subject_id)
+        await require_grantable(self.unit_of_work, by, row.named_role)
+        await self.memberships.remove(row.id)
