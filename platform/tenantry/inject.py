@@ -35,7 +35,7 @@ class InjectPlugin(InitPlugin, ReceiveRoutePlugin):
                 dependencies = [dependency for batch in model.dependency_batches for dependency in batch]
                 if all(is_called_at_once(dependency.provide) for dependency in dependencies):
                     arguments = Arguments(model, dependencies)
-                    route.route_handler_map[method] = handler, arguments  # type: ignore[assignment]  # in its place
+                    route.route_handler_map[method] = handler, arguments  # type: ignore[assignment]  # has what Litestar asks of a model
 
 
 class Arguments:

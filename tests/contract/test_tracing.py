@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic, sleep
+from typing import Any
 
 import httpx
 import pytest
@@ -56,10 +57,12 @@ class Traced:
         self.client = httpx.Client(base_url=service.url, trust_env=False)
         self.trace = self.span = ""
 
-    def request(self, method: str, path: str, **options: object) -> httpx.Response:
+    def request(
+        self, method: str, path: str, *, headers: dict[str, Any] | None = None, **options: Any
+    ) -> httpx.Response:
         self.trace, self.span = secrets.token_hex(16), secrets.token_hex(8)
-        headers = {"traceparent": f"00-{self.trace}-{self.span}-01"} | dict(options.pop("headers", {}))  # type: ignore[call-overload]  # a mapping
-        return self.client.request(method, path, headers=headers, **options)  # type: ignore[arg-type]  # as httpx takes them
+        all_headers = {"traceparent": f"00-{self.trace}-{self.span}-01", **(headers or {})}
+        return self.client.request(method, path, headers=all_headers, **options)
 
     def lines(self) -> list[dict[str, object]]:
         """Of the last request, once its access line is there."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, sql
 
 from tenantry.db.lane.fast_lane import DatabaseBusy, FastLane, LaneClosed, OutcomeUnknown
 from tenantry.db.lane.pipeline import ConnectionLost
@@ -29,6 +29,7 @@ GRANT SELECT, INSERT ON kept, marks, children TO tenantry_app;
 """
 LARGE = 3_000_000
 SET = "SELECT set_config('app.tenant_id', $1::text, true)"
+KILL = sql.SQL("SELECT {}(pid) FROM pg_stat_activity WHERE application_name = %s ORDER BY random() LIMIT %s")
 ECHO = "SELECT $1::text, coalesce(current_setting('app.tenant_id', true), '')"
 LOST_OR_FULL = (OutcomeUnknown, LaneClosed, DatabaseBusy)
 Check = Callable[[list[Any]], bool]
@@ -41,6 +42,8 @@ class Case(NamedTuple):
     writes: bool = False
     error: str | None = None
     """The SQLSTATE that it must end with."""
+    stores: str | None = None
+    """The token that is in `kept` once it is answered."""
 
 
 class LaneFuzz:
@@ -111,11 +114,7 @@ class LaneFuzz:
         end, count = self.random.choice((("terminate", 1), ("terminate", 1), ("terminate", 9), ("cancel", 1)))
         async with self.lock:
             self.outcomes[end] += 1
-            await self.killer.execute(
-                f"SELECT pg_{end}_backend(pid) FROM pg_stat_activity WHERE application_name = %s"  # noqa: S608  # one of two words
-                " ORDER BY random() LIMIT %s",
-                [self.name, count],
-            )
+            await self.killer.execute(KILL.format(sql.Identifier(f"pg_{end}_backend")), [self.name, count])
 
     def judge(self, case: Case, task: "asyncio.Task[Any]", *, disturbed: bool) -> None:
         if not task.done():
@@ -130,8 +129,8 @@ class LaneFuzz:
             answers = task.result()
             if case.error is not None or len(answers) != len(case.steps) or not case.check(answers):
                 self.fault(case, f"answered {[asked(answer) for answer in answers]}")
-            elif case.kind == "write":
-                self.stored.append(case.steps[-1][1][0].decode())  # type: ignore[union-attr]  # its token
+            elif case.stores is not None:
+                self.stored.append(case.stores)
         elif isinstance(error, LOST_OR_FULL):
             self.outcomes[type(error).__name__] += 1
         else:
@@ -192,7 +191,11 @@ def unbound(fuzz: LaneFuzz, kind: str, token: str, tenant: str) -> Case:
 
 def write(fuzz: LaneFuzz, kind: str, token: str, tenant: str) -> Case:
     steps = [statement(SET, tenant), statement("INSERT INTO kept VALUES ($1::text)", token)]
-    return Case(kind, steps, lambda results: [result.command_tuples for result in results] == [1, 1], writes=True)
+
+    def check(results: list[Any]) -> bool:
+        return [result.command_tuples for result in results] == [1, 1]
+
+    return Case(kind, steps, check, writes=True, stores=token)
 
 
 def failing(state: str, *texts: str) -> Callable[[LaneFuzz, str, str, str], Case]:

@@ -14,8 +14,10 @@ from tenantry.config import Settings
 from tenantry.testing.databases import DatabaseUrls
 from tests.faults.planted import Served, planted_slice, serving
 
-__all__ = ("Timed", "napping", "plant_naps", "timed")
+__all__ = ("SLACK", "Timed", "napping", "plant_naps", "timed")
 
+SLACK = 0.7
+"""Seconds that a busy machine may add to any answer."""
 TABLES = """
 CREATE VIEW naps AS SELECT n AS milliseconds, pg_sleep(n / 1000.0)::text AS slept FROM generate_series(0, 9999) AS n;
 CREATE TABLE kept_naps (id uuid PRIMARY KEY, milliseconds int NOT NULL);

@@ -16,11 +16,9 @@ from tenantry.config import Settings
 from tenantry.testing import Api, TenantHandle, problem
 from tenantry.testing.databases import DatabaseUrls, TestDatabases
 from tests.faults.lanes import settle
-from tests.faults.naps import timed
+from tests.faults.naps import SLACK, timed
 from tests.faults.planted import Served, planted_slice, serving
 
-SLACK = 0.7
-"""Seconds that a busy machine may add to any answer."""
 TABLE = """
 CREATE TABLE readings (id int PRIMARY KEY, value varchar(20) NOT NULL, note text);
 INSERT INTO readings VALUES (1, '7', 'n');

@@ -1,89 +1,28 @@
-"""Requests that change the same rows at the same moment: the result is as if one had come after the other."""
+"""Requests that change the same rows at the same moment: the result is as if one had come after the other.
+
+That takes requests that run again after a conflict, and those must answer as if they had run once.
+"""
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from importlib import import_module
 from random import Random
 from types import ModuleType
 
 import httpx
+import psycopg
 import pytest
 from litestar import Litestar
 
-from features.projects.models import ProjectRow
-from features.projects.tests.factories import ProjectFactory
 from tenantry.config import Settings
 from tenantry.testing import Api, TenantHandle, problem
+from tenantry.testing.databases import DatabaseUrls
+from tests.faults.counters import PLUGIN, counter, found, outcome
 from tests.faults.planted import planted_slice, serving
 
 AT_ONCE = 24
 PACKAGE = "planted_conflicts"
-
-# Rules over one row and over two. RUNS has an entry for each time that a handler has begun.
-PLUGIN = """
-import asyncio
-from uuid import UUID
-
-from litestar import Controller, post
-from litestar.di import NamedDependency
-from litestar.params import FromPath
-
-from features.projects.dtos import Project
-from features.projects.permissions import WRITE
-from features.projects.repository import ProjectRepository
-from tenantry.config import Settings
-from tenantry.feature import Feature
-from tenantry.http.policy import allow
-
-Projects = NamedDependency[ProjectRepository]
-MEETING = asyncio.Barrier(2)
-RUNS = []
-
-
-def adding(number):
-    def rule(project):
-        project.description = str(int(project.description) + number)
-
-    return rule
-
-
-async def lock_both(projects, first, second):
-    RUNS.append((first, second))
-    row = await projects.entity(first)
-    if RUNS.count((first, second)) == 1:
-        await MEETING.wait()
-    for each in (row, await projects.entity(second)):
-        adding(1)(each)
-        await projects.save(each)
-
-
-class CounterController(Controller):
-    path = "/counters"
-
-    @post("/{counter:uuid}/count", opt=allow(WRITE))
-    async def count(self, counter: FromPath[UUID], projects: Projects) -> Project:
-        return await projects.alter(counter, adding(1))
-
-    @post("/{source:uuid}/move/{target:uuid}", opt=allow(WRITE))
-    async def move(self, source: FromPath[UUID], target: FromPath[UUID], projects: Projects) -> None:
-        for counter, row in [(source, await projects.entity(source)), (target, await projects.entity(target))]:
-            adding(1 if counter == target else -1)(row)
-            await projects.save(row)
-
-    @post("/{first:uuid}/lock/{second:uuid}", opt=allow(WRITE))
-    async def lock(self, first: FromPath[UUID], second: FromPath[UUID], projects: Projects) -> None:
-        await lock_both(projects, first, second)
-
-    @post("/{first:uuid}/lock-once/{second:uuid}", opt=allow(WRITE))
-    async def lock_once(
-        self, first: FromPath[UUID], second: FromPath[UUID], projects: Projects, settings: NamedDependency[Settings]
-    ) -> None:
-        await lock_both(projects, first, second)
-
-
-feature = Feature("counters", controllers=[CounterController], provides={"projects": ProjectRepository})
-"""
 
 
 @pytest.fixture(scope="module")
@@ -108,19 +47,6 @@ def planted(client: Api) -> ModuleType:
     module = import_module(f"{PACKAGE}.planted.plugin")
     module.RUNS.clear()
     return module
-
-
-async def counter(tenant: TenantHandle, name: str, value: int = 0) -> ProjectRow:
-    row: ProjectRow = await tenant.has(ProjectFactory, name=name, description=str(value))
-    return row
-
-
-async def found(api: Api, row: ProjectRow, field: str = "description") -> object:
-    return (await api.get(f"/projects/{row.id}")).json()[field]
-
-
-def outcome(response: httpx.Response) -> object:
-    return response.status_code if response.is_success else (response.status_code, response.json()["code"])
 
 
 async def test_changes_of_one_project_all_succeed(member: Api, acme: TenantHandle) -> None:
@@ -160,20 +86,24 @@ async def test_name_is_taken_once(member: Api) -> None:
     assert [answer.json() for answer in answers if answer.is_success] == listed.json()["items"]
 
 
-async def test_project_is_deleted_once(member: Api, acme: TenantHandle) -> None:
-    """Of many deletions of one project one is told that it did it; changes are made before it or find nothing."""
-    project = await counter(acme, "Apollo")
+@pytest.mark.parametrize(("projects", "times"), [(1, AT_ONCE), (AT_ONCE, 1)])
+async def test_project_is_deleted_once(member: Api, acme: TenantHandle, projects: int, times: int) -> None:
+    """Of deletions of a project at once one is told that it did it; changes are made before it or find nothing: 404.
 
-    answers = await asyncio.gather(
-        *(member.delete(f"/projects/{project.id}") for _ in range(AT_ONCE)),
-        *(member.patch(f"/projects/{project.id}", json={"description": f"{n}"}) for n in range(AT_ONCE)),
-    )
-    deletions, changes = answers[:AT_ONCE], answers[AT_ONCE:]
+    That holds for a change as well that has read the project, and runs again because it is deleted then.
+    """
+    rows = [await counter(acme, f"{n}") for n in range(projects)]
+    paths = [f"/projects/{row.id}" for row in rows]
+    calls: list[Awaitable[httpx.Response]] = []
+    for n, path in enumerate(paths * times):
+        calls += [member.patch(path, json={"name": f"new {n}", "description": f"{n}"}), member.delete(path)]
+    answers = await asyncio.gather(*calls)
+    changes, deletions = answers[::2], answers[1::2]
 
     gone = (404, "project_not_found")
-    assert {204: 1, gone: AT_ONCE - 1} == Counter(map(outcome, deletions))
-    assert {200, gone} >= {outcome(answer) for answer in changes}
-    assert problem(404, "project_not_found") == await member.get(f"/projects/{project.id}")
+    assert Counter({204: projects, gone: projects * (times - 1)}) == Counter(map(outcome, deletions))
+    assert {200, gone} >= {*map(outcome, changes)}
+    assert [problem(404, "project_not_found")] * projects == [await member.get(path) for path in paths]
 
 
 async def test_deadlock_is_done_again(member: Api, acme: TenantHandle, planted: ModuleType) -> None:
@@ -221,3 +151,62 @@ async def test_rows_are_moved_between_in_any_order(member: Api, acme: TenantHand
     assert outcomes[201] >= AT_ONCE // 2
     assert {str(value) for value in expected.values()} == {*[await found(member, row) for row in rows]}
     assert list(map(str, expected.values())) == [await found(member, row) for row in rows]
+
+
+async def test_archive_and_rename_are_one_after_the_other(member: Api, acme: TenantHandle) -> None:
+    """Of archiving and renaming at once either the new name is archived, or the rename is refused and changes nothing.
+
+    The rule of renaming looks at what archiving changes: a rename that rests on an old look would go through.
+    """
+    rows = [await counter(acme, f"old {n}") for n in range(AT_ONCE)]
+    calls: list[Awaitable[httpx.Response]] = []
+    for n, row in enumerate(rows):
+        pair = [
+            member.post(f"/projects/{row.id}/archive"),
+            member.patch(f"/projects/{row.id}", json={"name": f"new {n}"}),
+        ]
+        calls += pair if n % 2 else pair[::-1]
+    answers = await asyncio.gather(*calls)
+
+    for n, row in enumerate(rows):
+        archived, renamed = answers[2 * n : 2 * n + 2][:: 1 if n % 2 else -1]
+        last = (await member.get(f"/projects/{row.id}")).json()
+        assert 200 == archived.status_code
+        assert last["archived_at"] is not None
+        assert archived.json()["name"] == last["name"]
+        if renamed.is_success:
+            assert (f"new {n}", None) == (last["name"], renamed.json()["archived_at"])
+        else:
+            assert problem(409, "project_archived") == renamed
+            assert f"old {n}" == last["name"]
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["lock_timeout", "demoted statement"])
+async def test_row_is_locked_and_changed(
+    member: Api, acme: TenantHandle, database_urls: DatabaseUrls, again: bool
+) -> None:
+    """A change that waits for a lock longer than the lane does, and then finds another version, is done again."""
+    row = await counter(acme, "locked")
+    async with await psycopg.AsyncConnection.connect(database_urls.conninfo) as other:
+        await other.execute("UPDATE projects SET description = 'theirs' WHERE id = %s", [row.id])
+        task = asyncio.create_task(member.patch(f"/projects/{row.id}", json={"name": "mine"}))
+        await asyncio.sleep(0.4)
+        await other.commit()
+        answer = await task
+    if again:  # the statement is demoted now: changes at once rest on the session
+        path = f"/projects/{row.id}"
+        answers = await asyncio.gather(*(member.patch(path, json={"name": f"n {n}"}) for n in range(8)))
+        assert {200} == {*map(outcome, answers)}
+    else:
+        assert (200, "mine", "theirs") == (outcome(answer), *(answer.json()[key] for key in ("name", "description")))
+
+
+async def test_two_rows_are_altered(member: Api, acme: TenantHandle) -> None:
+    """A handler that alters two rows is repeated after a conflict as one of one row is."""
+    rows = [await counter(acme, f"counter {n}", 100) for n in range(8)]
+    pairs = [(rows[n % 8], rows[(n + 1) % 8]) for n in range(AT_ONCE)]
+    answers = await asyncio.gather(*(member.post(f"/counters/{a.id}/alter/{b.id}") for a, b in pairs))
+    last = [await found(member, row) for row in rows]
+
+    assert {201: AT_ONCE} == Counter(map(outcome, answers))
+    assert ["100"] * 8 == last

@@ -14,14 +14,13 @@ from sqlalchemy.pool import QueuePool
 from features.projects.tests.factories import ProjectFactory
 from tenantry.config import Settings
 from tenantry.db.plugin import DatabasePlugin
+from tenantry.ids import new_id
 from tenantry.testing import TenantHandle, problem
 from tenantry.testing.databases import DatabaseUrls, TestDatabases
-from tests.faults.naps import napping, plant_naps, timed
+from tests.faults.naps import SLACK, napping, plant_naps, timed
 from tests.faults.planted import Served, planted_slice, serving
 
 SECONDS = 0.4
-SLACK = 0.7
-"""Seconds that a busy machine may add to any answer."""
 OPEN_TRANSACTIONS = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND usename = 'tenantry_app' AND state LIKE 'idle in transaction%'
@@ -206,6 +205,24 @@ async def test_other_errors_are_themselves(served: Served, route: str) -> None:
     answer = await served.api.get(f"/late/{route}")
 
     assert problem(500, "internal_error") == answer
+
+
+@pytest.mark.parametrize("fast", [True, False], ids=["lane", "session"])
+async def test_deadline_while_the_database_writes(
+    urls: DatabaseUrls, settings: Settings, tmp_path_factory: pytest.TempPathFactory, fast: bool
+) -> None:
+    """A write that is under way at the deadline answers 503, happens once or not at all, and delays nobody for long."""
+    nap_id, folder = new_id(), tmp_path_factory.mktemp("writing")
+    changed: dict[str, Any] = {"database_fast_lane": fast, "database_pool_size": 2, "request_timeout_seconds": 0.5}
+    async with napping(settings, urls, folder, **changed) as served:
+        api = served.api.as_((await served.world.tenant()).member)
+        late = await timed(api.post(f"/naps/900/{nap_id}"))
+        after = await timed(api.get("/naps/1"))
+
+    assert problem(503, "request_timeout") == late.answer
+    assert (200, [1]) == (after.status, after.answer.json())
+    with psycopg.connect(urls.conninfo) as connection:
+        assert connection.execute("SELECT count(*) FROM kept_naps WHERE id = %s", [nap_id]).fetchone() in [(0,), (1,)]
 
 
 @pytest.mark.parametrize("fast", [True, False], ids=["lane", "session"])

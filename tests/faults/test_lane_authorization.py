@@ -22,17 +22,19 @@ from tenantry.security.principal import Principal
 from tenantry.testing import TenantHandle, problem
 from tests.faults.lanes import statement
 from tests.faults.planted import Served, planted_slice, serving
+from tests.isolation.principals import Stage
 
 PACKAGE = "planted_refusals"
 PLUGIN = """
 from uuid import UUID
 
-from litestar import Controller, Response, post
+from litestar import Controller, Response, get, post
 from litestar.background_tasks import BackgroundTask
 from litestar.di import NamedDependency
 from litestar.params import FromPath
+from sqlalchemy import Column, MetaData, Table, Uuid, select
 
-from features.projects.permissions import WRITE
+from features.projects.permissions import READ, WRITE
 from features.projects.repository import ProjectRepository
 from tenantry.errors import AppError, NotFound
 from tenantry.feature import Feature
@@ -42,6 +44,11 @@ Projects = NamedDependency[ProjectRepository]
 NOBODY = UUID(int=0)
 ERRORS = {"missing": NotFound, "broken": RuntimeError}
 RUNS = []
+NOTHING = Table("nothing_of_that_name", MetaData(), Column("id", Uuid, primary_key=True))
+
+
+async def hook(request):
+    RUNS.append("before_request")
 
 
 class RefusalController(Controller):
@@ -60,9 +67,18 @@ class RefusalController(Controller):
     async def background(self, name: FromPath[str]) -> Response[None]:
         return Response(None, background=BackgroundTask(RUNS.append, name))
 
+    @post("/hooked", opt=allow(WRITE), before_request=hook)
+    async def hooked(self, projects: Projects) -> None:
+        return None
+
+    @get("/no-table", opt=allow(READ))
+    async def no_table(self, projects: Projects) -> None:
+        await projects.unit_of_work.rows(select(NOTHING.c.id).limit(1))
+
 
 feature = Feature("refusals", controllers=[RefusalController], provides={"projects": ProjectRepository})
 """
+END_SESSION = "UPDATE sessions SET ended_at = now() WHERE id = :session"
 FIRST, SECOND = text("SELECT 1"), text("SELECT count(*) FROM users")
 
 
@@ -105,6 +121,29 @@ async def test_background_task_of_a_refused_answer(served: Served, tenant: Tenan
     assert 201 == permitted.status_code
     assert problem(403, "permission_missing", permission="projects:write") == refused
     assert ["permitted"] == runs()
+
+
+@pytest.mark.parametrize(
+    ("path", "options"),
+    [
+        ("POST /projects", {"json": {"name": "\0"}}),
+        ("POST /projects", {}),
+        ("POST /projects", {"content": "x"}),
+        ("POST /projects", {"content": "x", "headers": {"Content-Type": "text/plain"}}),
+        ("POST /refusals/background/revoked", {}),
+        ("POST /refusals/hooked", {}),
+        ("GET /refusals/no-table", {}),
+    ],
+    ids=repr,
+)
+async def test_revoked(served: Served, tenant: TenantHandle, path: str, options: dict[str, Any]) -> None:
+    """A refusal comes before any other error, and nothing has happened elsewhere."""
+    await Stage(served.world, tenant).run(END_SESSION)
+    method, _, path = path.partition(" ")
+    answer = await served.api.as_(tenant.owner).request(method, path, **options)
+
+    assert problem(401, "session_ended") == answer
+    assert [] == runs()
 
 
 @pytest.fixture

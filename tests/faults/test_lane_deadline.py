@@ -2,29 +2,23 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-import psycopg
 import pytest
 from litestar import Litestar
 from psycopg import AsyncConnection
 
-from tenantry.config import Settings
 from tenantry.db.lane import fast_lane
 from tenantry.db.lane.fast_lane import FastLane, LaneClosed, OutcomeUnknown
 from tenantry.db.lane.query import Terms
 from tenantry.ids import new_id
-from tenantry.testing import problem
 from tenantry.testing.databases import DatabaseUrls, TestDatabases
 from tests.faults.lanes import asked, conninfo_of, open_lane, settle, statement
-from tests.faults.naps import napping, plant_naps, timed
-from tests.faults.planted import Served
+from tests.faults.naps import SLACK, plant_naps
 from tests.faults.wire import open_wire
 
-SLACK = 0.7
-"""Seconds that a busy machine may add to any answer."""
 ONE = statement("SELECT '1'")
 NAP = statement("SELECT pg_sleep($1::float)::text", "0.5")
 
@@ -34,26 +28,6 @@ def urls(app: Litestar, databases: TestDatabases, worker_id: str) -> Iterator[Da
     with databases.clone(f"lane_deadline_{worker_id}") as urls:
         plant_naps(urls)
         yield urls
-
-
-@pytest.fixture(scope="module")
-async def hurried(urls: DatabaseUrls, settings: Settings, tmp_path_factory: Any) -> AsyncIterator[Served]:
-    folder = tmp_path_factory.mktemp("hurried")
-    async with napping(settings, urls, folder, request_timeout_seconds=0.5, database_pool_size=2) as served:
-        yield served
-
-
-async def test_deadline_while_the_database_works(hurried: Served, urls: DatabaseUrls) -> None:
-    """A write that is under way at the deadline answers 503, happens once or not at all, and delays nobody for long."""
-    api = hurried.api.as_((await hurried.world.tenant()).member)
-    nap_id = new_id()
-    late = await timed(api.post(f"/naps/900/{nap_id}"))
-    after = await timed(api.get("/naps/1"))
-
-    assert problem(503, "request_timeout") == late.answer
-    assert (200, [1]) == (after.status, after.answer.json())
-    with psycopg.connect(urls.conninfo) as connection:
-        assert connection.execute("SELECT count(*) FROM kept_naps WHERE id = %s", [nap_id]).fetchone() in [(0,), (1,)]
 
 
 async def test_cancelled_before_it_is_sent(urls: DatabaseUrls) -> None:

@@ -16,10 +16,7 @@ from tenantry.config import Settings
 from tenantry.ids import new_id
 from tenantry.testing import problem
 from tenantry.testing.databases import DatabaseUrls, TestDatabases
-from tests.faults.naps import napping, plant_naps, timed
-
-SLACK = 0.7
-"""Seconds that a busy machine may add to any answer."""
+from tests.faults.naps import SLACK, napping, plant_naps, timed
 
 
 @pytest.fixture(scope="module")

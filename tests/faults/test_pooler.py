@@ -21,13 +21,11 @@ from tenantry.ids import new_id
 from tenantry.testing import TenantHandle, problem
 from tenantry.testing.databases import DatabaseUrls, TestDatabases
 from tests.faults.lanes import asked, open_lane, statement
-from tests.faults.naps import napping, plant_naps, timed
+from tests.faults.naps import SLACK, napping, plant_naps, timed
 from tests.faults.planted import Served, serving
 from tests.faults.poolers import CLEAN, LEFT, PROGRAMS, SERVERS, Pooler, running
 from tests.faults.wire import open_wire
 
-SLACK = 0.7
-"""Seconds that a busy machine may add to any answer."""
 LIMITS = """
 SELECT current_setting('statement_timeout'), current_setting('lock_timeout'), count(*)::text FROM pg_prepared_statements
 """

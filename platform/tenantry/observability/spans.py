@@ -115,7 +115,7 @@ class TracedApplication:
             finally:
                 _name(span, scope)
 
-        await self.middleware({**_presentable(scope), INSIDE: inside}, receive, send)  # type: ignore[arg-type]  # any mapping
+        await self.middleware({**_presentable(scope), INSIDE: inside}, receive, send)  # type: ignore[arg-type]  # Litestar's messages are TypedDicts, not mappings
         if failures:
             raise failures[0]
 

@@ -150,7 +150,7 @@ class FastLane:
                 await connection.ended.wait()
                 _log.warning("lane.connection_lost", reason=str(connection.cause))
             tried.set()
-            await asyncio.sleep(random.uniform(0, max(FIRST_PAUSE_SECONDS, pause)))  # noqa: S311  # as above
+            await asyncio.sleep(random.uniform(0, max(FIRST_PAUSE_SECONDS, pause)))  # noqa: S311  # jitter is no secret
 
     def _let_go(self, connection: PipelineConnection) -> None:
         for connections in (self._open, self._of_reads, self._of_writes):

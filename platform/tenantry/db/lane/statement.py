@@ -159,15 +159,17 @@ def _bound(parameter: BindParameter[Any], index: int | None) -> Source:
     convert: Convert | None = parameter.type.dialect_impl(DIALECT).bind_processor(DIALECT)
     if convert is not None and isinstance(parameter.type, DateTimeUTC):
         convert = _in_utc(convert)
+    key = parameter.key
     if index is not None and parameter.unique:
-        given: Source = lambda values, parameters: parameters[index].effective_value  # noqa: E731  # one of two
-    elif parameter.required:
-        key = parameter.key
-        if convert is not None:
-            return lambda values, parameters: convert(values[key])
-        given = lambda values, parameters: values[key]  # noqa: E731  # the other one
-    else:
-        given = lambda values, parameters: values.get(parameter.key, parameter.effective_value)  # noqa: E731  # third
+        return _converted(lambda values, parameters: parameters[index].effective_value, convert)
+    if not parameter.required:
+        return _converted(lambda values, parameters: values.get(key, parameter.effective_value), convert)
+    if convert is None:
+        return lambda values, parameters: values[key]
+    return lambda values, parameters: convert(values[key])  # a call less than `_converted`
+
+
+def _converted(given: Source, convert: Convert | None) -> Source:
     return given if convert is None else lambda values, parameters: convert(given(values, parameters))
 
 
