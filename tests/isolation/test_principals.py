@@ -1,6 +1,5 @@
 """Every operation answers everyone as its declared policy says. Generated from routes, policies and the document."""
 
-import httpx
 import pytest
 from sqlalchemy import text
 
@@ -8,8 +7,9 @@ from tenantry.clock import now
 from tenantry.http.policy import Allow
 from tenantry.ids import new_id
 from tenantry.testing import Account, Api, TenantHandle, World, problem
-from tests.isolation.operations import Contract, Operation
-from tests.isolation.principals import PRINCIPALS, REFUSALS, Caller, Stage, expected
+from tests.isolation.matrix import attempts, code_of
+from tests.isolation.operations import Contract
+from tests.isolation.principals import PRINCIPALS, REFUSALS
 
 INSERT_ROLE = text(
     "INSERT INTO custom_roles (id, name, description, permissions, created_at, updated_at)"
@@ -23,19 +23,10 @@ INSERT_MEMBERSHIP = text(
 @pytest.mark.parametrize("name", PRINCIPALS)
 async def test_each_policy_holds(api: Api, world: World, contract: Contract, name: str) -> None:
     """Whom the policy refuses gets its status and code, and the permission's name; anyone else gets an answer."""
-    caller = PRINCIPALS[name]
-    stage = Stage(world, await world.tenant())
-    header = await caller.header(stage)
-    wrong = []
+    made = await attempts(api, world, contract, name)
 
-    for operation in contract.operations:
-        response = await contract.call(api, operation, headers=authorization(header))
-        wrong += faults(operation, caller, response)
-        if expected(operation.policy, caller) is None and not operation.is_public:
-            stage = Stage(world, await world.tenant())
-            header = await caller.header(stage)
-
-    assert [] == wrong
+    assert [] == [fault for attempt in made for fault in attempt.faults]
+    assert len(contract.operations) == len(made)
 
 
 async def test_one_permission_decides(api: Api, world: World, contract: Contract) -> None:
@@ -79,29 +70,3 @@ async def member_holding(world: World, tenant: TenantHandle, permissions: set[st
     await tenant.run(INSERT_ROLE.bindparams(id=new_id(), permissions=sorted(permissions), **given))
     await tenant.run(INSERT_MEMBERSHIP.bindparams(id=new_id(), user=account.id, **given))
     return account
-
-
-def code_of(answer: httpx.Response) -> str | None:
-    is_problem = answer.headers.get("content-type") == "application/problem+json"
-    return answer.json()["code"] if is_problem else None
-
-
-def authorization(header: str | None) -> dict[str, str]:
-    return {} if header is None else {"Authorization": header}
-
-
-def faults(operation: Operation, caller: Caller, response: httpx.Response) -> list[str]:
-    """What the answer should be and is not."""
-    refusal = expected(operation.policy, caller)
-    is_problem = response.headers.get("content-type") == "application/problem+json"
-    problem = response.json() if is_problem else {}
-    if refusal is None:
-        wrong = problem.get("code") in REFUSALS or response.status_code >= 500
-        return [f"{operation}: refused with {problem or response.status_code}"] if wrong else []
-    found = [] if refusal == (response.status_code, problem.get("code")) else [f"{operation}: {problem}, not {refusal}"]
-    if problem.get("request_id") != response.headers["x-request-id"]:
-        found.append(f"{operation}: the problem does not name the request")
-    if isinstance(operation.policy, Allow) and refusal.status == 403:
-        name = operation.policy.permission.name
-        found += [] if problem.get("permission") == name else [f"{operation}: {problem} does not name {name}"]
-    return found

@@ -9,6 +9,7 @@ from tenantry.errors import AppError, Conflict, Forbidden, Unauthenticated, Unav
 from tenantry.security.api_keys import InvalidApiKey
 
 __all__ = (
+    "PoolExhausted",
     "SchemaChanged",
     "SerializationFailure",
     "UnacceptableText",
@@ -72,6 +73,11 @@ class ApiKeyExpired(Unauthenticated):
 class DatabaseUnavailable(Unavailable):
     code = "database_unavailable"
     title = "The database does not answer"
+
+
+class PoolExhausted(Unavailable):
+    code = "pool_exhausted"
+    title = "Too many requests wait for the database"
 
 
 class StatementTimeout(Unavailable):

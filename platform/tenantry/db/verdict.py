@@ -5,8 +5,10 @@ from typing import TypeVar
 
 from psycopg import Error
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tenantry.db.denials import (
+    PoolExhausted,
     SchemaChanged,
     SerializationFailure,
     is_refusal,
@@ -46,6 +48,10 @@ class Verdict:
             self.has_failed = True
             # What fails after a conflict, in the same transaction, fails because of it.
             self.has_conflicted |= isinstance(told, SerializationFailure | SchemaChanged)
+            raise told from error
+        except PoolTimeout as error:
+            told = PoolExhausted()
+            self._take_for_no(told)
             raise told from error
         except SerializationFailure:
             self.has_conflicted = True

@@ -12,7 +12,8 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tenantry.context import request_id
-from tenantry.errors import AppError, Unavailable
+from tenantry.db.denials import PoolExhausted
+from tenantry.errors import AppError
 
 __all__ = ("CLIENT_LEFT", "Problem", "handle_exception", "problem_of", "problem_response", "send_problem")
 
@@ -25,11 +26,6 @@ CODES = {
     HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "body_too_large",
 }
-
-
-class PoolExhausted(Unavailable):
-    code = "pool_exhausted"
-    title = "Too many requests wait for the database"
 
 
 class FieldError(msgspec.Struct, omit_defaults=True):
