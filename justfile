@@ -68,6 +68,12 @@ bench *options: setup
     .venv/bin/uv pip install --quiet --no-deps --no-build-isolation --python .bench/venv/bin/python --editable .
     exec .bench/venv/bin/python -m tests.load.benchmark "$@"
 
+# Show who may do what, and that the proofs of isolation notice each of many acts of sabotage; `--only TEXT`
+[group('verify')]
+[no-exit-message]
+prove *options: setup
+    @exec .venv/bin/python -m tests.isolation.prove "$@"
+
 # Everything that CI runs
 [group('verify')]
 [no-exit-message]

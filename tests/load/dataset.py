@@ -98,6 +98,10 @@ class Member(msgspec.Struct, frozen=True):
         return self._id(SESSION)
 
     @property
+    def membership_id(self) -> UUID:
+        return self._id(MEMBERSHIP)
+
+    @property
     def email(self) -> str:
         return f"user-{self.number}@example.com"
 
