@@ -1,12 +1,15 @@
 """What other slices may ask of roles."""
 
+from collections.abc import Collection
+
 from features.roles.errors import PermissionNotHeld
 from features.roles.repository import GrantRepository
 from tenantry.db.grants import held_permissions
 from tenantry.db.session import UnitOfWork
+from tenantry.security.permissions import Role
 from tenantry.security.principal import Principal
 
-__all__ = ("require_grantable",)
+__all__ = ("known_permissions", "require_grantable", "require_held")
 
 
 async def require_grantable(unit_of_work: UnitOfWork, principal: Principal, *roles: str) -> None:
@@ -17,5 +20,18 @@ async def require_grantable(unit_of_work: UnitOfWork, principal: Principal, *rol
     """
     held = await held_permissions(unit_of_work, principal)
     for role in roles:
-        if missing := await GrantRepository(unit_of_work).permissions_of(role) - held:
-            raise PermissionNotHeld(role=role, missing=sorted(missing))
+        require_held(held, await GrantRepository(unit_of_work).permissions_of(role), role)
+
+
+def require_held(held: Collection[str], wanted: Collection[str], role: str | None = None) -> None:
+    """
+    Raises:
+        PermissionNotHeld: some of what is wanted, as part of `role` or not, is not held.
+    """
+    if missing := sorted(set(wanted).difference(held)):
+        raise PermissionNotHeld(role=role, missing=missing)
+
+
+async def known_permissions(unit_of_work: UnitOfWork) -> frozenset[str]:
+    """All that slices declare: an owner may do everything."""
+    return await GrantRepository(unit_of_work).permissions_of(Role.owner.name)

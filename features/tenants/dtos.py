@@ -49,6 +49,7 @@ class Membership(Struct):
     subject_id: UUID
     """Of a person, or of a service account."""
     role: RoleName
+    is_service_account: bool
 
 
 class MyTenant(Struct):

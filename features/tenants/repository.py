@@ -1,7 +1,8 @@
 from typing import ClassVar
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Integer, Uuid, any_, bindparam, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from features.tenants.dtos import Membership, MyTenant, Tenant
 from features.tenants.errors import MemberNotFound, TenantNotFound
@@ -18,7 +19,7 @@ ROLE = func.coalesce(MembershipRow.role, MembershipRow.custom_role)
 
 
 class MembershipRepository(Repository[MembershipRow, Membership]):
-    columns: ClassVar = {"role": ROLE}
+    columns: ClassVar = {"role": ROLE, "is_service_account": MembershipRow.service_account_id.is_not(None)}
 
     async def of_user(self, user_id: UUID) -> list[Membership]:
         """Of all tenants; the unit of work must have that user bound."""
@@ -30,6 +31,11 @@ class MembershipRepository(Repository[MembershipRow, Membership]):
         if row is None:
             raise MemberNotFound
         return self.view(row)
+
+    async def of_all(self, subject_ids: list[UUID]) -> list[Membership]:
+        found = self.views.where(MembershipRow.subject_id == any_(bindparam("subjects", type_=ARRAY(Uuid()))))
+        values = {"subjects": subject_ids, "limit": len(subject_ids)}
+        return await self.unit_of_work.structs(found.limit(bindparam("limit", type_=Integer)), Membership, values)
 
     async def locked(self, subject_id: UUID) -> MembershipRow:
         """To be changed by a rule."""

@@ -63,11 +63,14 @@ class Contract:
         operation: Operation,
         ids: Mapping[str, str] = MappingProxyType({}),
         headers: Mapping[str, str] = MappingProxyType({}),
+        like_the_example: bool = False,
     ) -> httpx.Response:
         """A request with a minimal valid body; parameters of the path that are not given get ids that never were."""
         filled = {name: str(new_id()) for name in operation.parameters} | dict(ids)
         options = self.options(operation)
         options["headers"] |= headers
+        if like_the_example:
+            options["json"] |= self.example(operation)
         return await api.request(operation.method, f"/{operation.path.format(**filled)}", **options)
 
     def options(self, operation: Operation) -> dict[str, Any]:
@@ -87,11 +90,20 @@ class Contract:
         for method in ("POST", "GET"):
             if operation := self.find(method, collection):
                 response = await self.call(api, operation, ids)
+                if response.status_code == 422 and self.example(operation):
+                    # A field has to name something that exists, which no sample does.
+                    response = await self.call(api, operation, ids, like_the_example=True)
                 answer = response.json() if response.is_success and response.content else {"items": []}
                 for row in answer.get("items", [answer]):
                     if id := row.get(name) or row.get("id"):
                         return str(id)
         return None
+
+    def example(self, operation: Operation) -> dict[str, Any]:
+        """What the document shows as the body of a request; empty where it shows none."""
+        body = (operation.document.get("requestBody") or {}).get("content", {}).get("application/json", {})
+        schema = self.document["components"]["schemas"].get(body.get("schema", {}).get("$ref", "").rpartition("/")[2])
+        return dict(((schema or {}).get("examples") or [{}])[0])
 
     def find(self, method: str, path: str) -> Operation | None:
         return next((each for each in self.operations if (each.method, each.path) == (method, path)), None)
@@ -108,7 +120,8 @@ class Contract:
             case "object":
                 return {name: self.sample(schema["properties"][name]) for name in schema.get("required", [])}
             case "array":
-                return [self.sample(schema["items"]) for _ in range(schema.get("minItems", 0))]
+                example = (schema.get("examples") or [None])[0]
+                return example or [self.sample(schema["items"]) for _ in range(schema.get("minItems", 0))]
             case "integer" | "number":
                 return int(schema.get("minimum", schema.get("exclusiveMinimum", -1) + 1))
             case "boolean":

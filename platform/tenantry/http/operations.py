@@ -48,7 +48,8 @@ def document(route: HTTPRoute, handler: HTTPRouteHandler) -> None:
     statuses = {"400", "422", "default"} if "data" in handler.parsed_fn_signature.parameters else {"400", "default"}
     if not isinstance(policy, Public):
         statuses |= {"401", "403"}
-        handler.security = [{"Password": []}, {"Bearer": []}]
+        ways = ("Password", "Bearer", "ApiKey") if isinstance(policy, Allow) else ("Password", "Bearer")
+        handler.security = [{way: []} for way in ways]
     if route.path_parameters:
         statuses.add("404")
     if isinstance(policy, Allow):
@@ -65,8 +66,8 @@ def document(route: HTTPRoute, handler: HTTPRouteHandler) -> None:
 
 
 def operation_id(handler: HTTPRouteHandler, *_: Any) -> str:
-    """`projects.create`: the path of the controller and the name of the handler, unique where both are."""
-    path = handler.owner.path if handler.owner else ""
+    """`api_keys.create`: the path of the controller and the name of the handler, unique where both are."""
+    path = handler.owner.path.replace("-", "_") if handler.owner else ""
     words = [word for word in path.split("/") if word and not word.startswith("{")]
     return ".".join([*words, handler.handler_name])
 

@@ -2,6 +2,6 @@
 
 from tenantry.testing.api import Api, problem
 from tenantry.testing.mailbox import Mailbox
-from tenantry.testing.world import PASSWORD, Account, TenantHandle, World
+from tenantry.testing.world import PASSWORD, Account, Key, TenantHandle, World
 
-__all__ = ("PASSWORD", "Account", "Api", "Mailbox", "TenantHandle", "World", "problem")
+__all__ = ("PASSWORD", "Account", "Api", "Key", "Mailbox", "TenantHandle", "World", "problem")

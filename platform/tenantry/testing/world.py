@@ -1,21 +1,24 @@
 """Tenants and accounts for tests. They are written directly, so that a test pays only for what it is about."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from polyfactory.factories.sqlalchemy_factory import SQLAlchemyFactory
-from sqlalchemy import insert, text
+from sqlalchemy import LargeBinary, Text, bindparam, insert, text
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from tenantry.clock import now
 from tenantry.db.database import Database
 from tenantry.ids import new_id
+from tenantry.security.api_keys import new_key
 from tenantry.security.permissions import Role
-from tenantry.security.principal import Principal
+from tenantry.security.principal import KeyClaim, Principal
 from tenantry.security.tokens import TokenService
 
-__all__ = ("PASSWORD", "Account", "TenantHandle", "World")
+__all__ = ("PASSWORD", "Account", "Key", "TenantHandle", "World")
 
 PASSWORD = "correct horse battery staple"
 INSERT_USER = text(
@@ -33,6 +36,27 @@ INSERT_TENANT = text(
 INSERT_MEMBERSHIP = text(
     "INSERT INTO memberships (id, user_id, role, created_at, updated_at) VALUES (:id, :user_id, :role, :now, :now)"
 )
+INSERT_SERVICE_ACCOUNT = text(
+    "INSERT INTO service_accounts (id, name, created_at, updated_at) VALUES (:id, :name, :now, :now)"
+)
+INSERT_ITS_MEMBERSHIP = text(
+    "INSERT INTO memberships (id, service_account_id, role, created_at, updated_at)"
+    " VALUES (:id, :service_account_id, :role, :now, :now)"
+)
+INSERT_KEY = text(
+    "INSERT INTO api_keys (id, subject_id, name, hint, secret_hash, scopes, created_by, created_at, updated_at)"
+    " VALUES (:id, :subject_id, 'tests', :hint, :secret_hash, :scopes, :subject_id, :now, :now)"
+).bindparams(bindparam("scopes", type_=ARRAY(Text())), bindparam("secret_hash", type_=LargeBinary()))
+
+
+@dataclass(frozen=True)
+class Key:
+    """An API key; `api.bearing(key.text)` uses it."""
+
+    id: UUID
+    text: str
+    principal: Principal
+    """Whom a token that was issued for it speaks for."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +135,21 @@ class TenantHandle:
 
     async def admit(self, account: Account, role: Role) -> None:
         await self.run(INSERT_MEMBERSHIP.bindparams(id=new_id(), user_id=account.id, role=role.name, now=now()))
+
+    async def service_account(self, role: Role) -> UUID:
+        """A new one in this role."""
+        id = new_id()
+        await self.run(INSERT_SERVICE_ACCOUNT.bindparams(id=id, name=f"robot {id}", now=now()))
+        await self.run(INSERT_ITS_MEMBERSHIP.bindparams(id=new_id(), service_account_id=id, role=role.name, now=now()))
+        return id
+
+    async def key(self, subject_id: UUID, scopes: Iterable[str]) -> Key:
+        """An API key of a member, who may be a person or a service account."""
+        id = new_id()
+        made = new_key(self.id, subject_id, id)
+        values = {"secret_hash": made.secret_hash, "hint": made.hint, "scopes": sorted(scopes), "now": now()}
+        await self.run(INSERT_KEY.bindparams(id=id, subject_id=subject_id, **values))
+        return Key(id, made.text, Principal(subject_id, None, self.id, KeyClaim(id, secret_hash=None)))
 
     async def run(self, statement: Any) -> None:
         """Execute a statement as this tenant."""
