@@ -1,10 +1,13 @@
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Index
 from sqlalchemy.orm import Mapped, mapped_column
 
+from features.api_keys.errors import ApiKeyEnded
+from tenantry.clock import now
 from tenantry.db.base import TenantOwned, tenant_foreign_key
+from tenantry.security.api_keys import NewKey
 
 
 class ApiKeyRow(TenantOwned):
@@ -31,3 +34,24 @@ class ApiKeyRow(TenantOwned):
     """To the minute; written by `begin_key_request`."""
     revoked_at: Mapped[datetime | None] = mapped_column(default=None)
     created_by: Mapped[UUID]
+
+    def rotate(self, key: NewKey, overlap: timedelta) -> None:
+        """A key that was itself in its overlap stops working: at most two are good at a time."""
+        self._require_live()
+        self.previous_hash, self.previous_until = self.secret_hash, now() + overlap
+        self.secret_hash, self.hint = key.secret_hash, key.hint
+
+    def rescope(self, scopes: list[str]) -> None:
+        self._require_live()
+        self.scopes = scopes
+
+    def rename(self, name: str) -> None:
+        self._require_live()
+        self.name = name
+
+    def revoke(self) -> None:
+        self.revoked_at = self.revoked_at or now()
+
+    def _require_live(self) -> None:
+        if self.revoked_at is not None or (self.expires_at is not None and self.expires_at <= now()):
+            raise ApiKeyEnded
