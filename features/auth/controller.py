@@ -1,5 +1,7 @@
+import base64
 from html import escape
 from typing import Annotated
+from urllib.parse import unquote_plus
 
 from litestar import Controller, MediaType, Request, get, post
 from litestar.datastructures import State
@@ -10,6 +12,7 @@ from litestar.params import Body, JSONBody, QueryParameter
 from features.auth.dtos import (
     Accepted,
     AccessToken,
+    ClientToken,
     EmailVerification,
     Login,
     Me,
@@ -20,9 +23,17 @@ from features.auth.dtos import (
     TokenPair,
     VerificationResend,
 )
-from features.auth.errors import InvalidCredentials, InvalidGrant, InvalidRefreshToken
+from features.auth.errors import (
+    InvalidClient,
+    InvalidCredentials,
+    InvalidGrant,
+    InvalidRefreshToken,
+    InvalidScope,
+    InvalidTokenRequest,
+)
 from features.auth.repository import UserRepository
-from features.auth.service import AccountService, SessionService
+from features.auth.service import AccountService, ClientService, SessionService
+from tenantry.errors import Forbidden, Unauthenticated
 from tenantry.http.policy import public, signed_in
 from tenantry.security.principal import CurrentPrincipal
 
@@ -31,6 +42,7 @@ Token = Annotated[str, QueryParameter(max_length=512)]
 PAGE = "<!doctype html><html lang=en><meta charset=utf-8><title>Tenantry</title>"
 Accounts = NamedDependency[AccountService]
 Sessions = NamedDependency[SessionService]
+Clients = NamedDependency[ClientService]
 Users = NamedDependency[UserRepository]
 
 
@@ -77,9 +89,14 @@ class AuthController(Controller):
         self,
         data: Annotated[TokenForm, FormBody],
         sessions: Sessions,
+        clients: Clients,
         request: Request[None, None, State],
-    ) -> TokenPair:
-        """The grants `password` and `refresh_token`. The Authorize button uses it."""
+    ) -> TokenPair | ClientToken:
+        """The grants `password`, which the Authorize button uses, `refresh_token`, and `client_credentials`: id and
+        API key of a service account, in the form or by HTTP Basic.
+        """
+        if data.grant_type == "client_credentials":
+            return await client_token(data, request.headers.getall("authorization", []), clients)
         try:
             if data.grant_type == "refresh_token":
                 return await sessions.refresh(data.refresh_token or "")
@@ -115,3 +132,29 @@ class MeController(Controller):
     @get(opt=signed_in(), summary="Who am I")
     async def me(self, users: Users, principal: CurrentPrincipal) -> Me:
         return await users.get(principal.subject_id)
+
+
+async def client_token(form: TokenForm, headers: list[str], clients: ClientService) -> ClientToken:
+    """RFC 6749 section 4.4. What is not good about a client is its `invalid_client`, and the description says what."""
+    schemes = [header.partition(" ") for header in headers]
+    basic = [credential.strip() for scheme, _, credential in schemes if scheme.lower() == "basic"]
+    if form.scope:
+        raise InvalidScope
+    if len(basic) > 1 or (basic and form.client_secret is not None):
+        raise InvalidTokenRequest("Send the client's credentials once.")
+    client_id, secret = credentials_of(basic[0]) if basic else (form.client_id or "", form.client_secret or "")
+    if form.client_id not in (None, client_id):
+        raise InvalidTokenRequest("The form names another client than the header.")
+    try:
+        return await clients.token(client_id, secret)
+    except (Unauthenticated, Forbidden) as error:
+        raise InvalidClient(error.title, is_basic=bool(basic)) from error
+
+
+def credentials_of(basic: str) -> tuple[str, str]:
+    """RFC 6749 section 2.3.1: both are encoded as in a form, so that each can have a colon."""
+    try:
+        client_id, _, secret = base64.b64decode(basic, validate=True).decode().partition(":")
+    except ValueError as error:
+        raise InvalidClient(is_basic=True) from error
+    return unquote_plus(client_id), unquote_plus(secret)

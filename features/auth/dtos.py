@@ -45,12 +45,17 @@ class Login(Struct, forbid_unknown_fields=True):
 
 
 class TokenForm(Struct):
-    """OAuth 2.0, RFC 6749 section 4.3 and 6."""
+    """OAuth 2.0, RFC 6749 sections 4.3, 4.4 and 6."""
 
-    grant_type: Literal["password", "refresh_token"]
+    grant_type: Literal["password", "refresh_token", "client_credentials"]
     username: Annotated[str, Meta(max_length=254)] | None = None
     password: GivenPassword | None = None
     refresh_token: Annotated[str, Meta(max_length=512)] | None = None
+    client_id: Annotated[str, Meta(max_length=512)] | None = None
+    """Of a service account."""
+    client_secret: Annotated[str, Meta(max_length=1024)] | None = None
+    """One of its API keys."""
+    scope: Annotated[str, Meta(max_length=10_000)] | None = None
 
 
 class Refresh(Struct, forbid_unknown_fields=True):
@@ -68,6 +73,16 @@ class AccessToken(Struct):
     """Seconds."""
     session_id: UUID
     tenant_id: UUID | None
+
+
+class ClientToken(Struct):
+    """Without a refresh token, RFC 6749 section 4.4.3: the client still has its key."""
+
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int
+    """Seconds."""
+    tenant_id: UUID
 
 
 class TokenPair(Struct):

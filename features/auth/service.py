@@ -6,17 +6,13 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
+from msgspec.structs import asdict
 
-from features.auth.dtos import AccessToken, Login, SignUp, TokenPair
-from features.auth.errors import (
-    InvalidCredentials,
-    InvalidRefreshToken,
-    InvalidVerification,
-    TenantNotAvailable,
-)
+from features.auth.dtos import AccessToken, ClientToken, Login, SignUp, TokenPair
+from features.auth.errors import InvalidCredentials, InvalidRefreshToken, InvalidVerification, TenantNotAvailable
 from features.auth.models import RefreshTokenRow, SessionRow, UserRow
 from features.auth.repository import SessionRepository, SignUpRepository, UserRepository
-from features.tenants.api import memberships_of
+from features.tenants.api import membership_of, memberships_of
 from tenantry.cache import Cache, shared_key
 from tenantry.clock import now
 from tenantry.config import Settings
@@ -24,8 +20,9 @@ from tenantry.db.database import Database
 from tenantry.db.session import UnitOfWork
 from tenantry.errors import Unavailable
 from tenantry.mail import Mail, Mailer
+from tenantry.security.api_keys import InvalidApiKey, principal_of_key
 from tenantry.security.passwords import PasswordService
-from tenantry.security.principal import Principal
+from tenantry.security.principal import KeyClaim, Principal
 from tenantry.security.tokens import TokenService
 
 _log = structlog.get_logger("features.auth")
@@ -178,15 +175,32 @@ class SessionService:
         return AccessToken(self.tokens.issue(principal), "Bearer", seconds, principal.session, principal.tenant_id)
 
     def _pair(self, principal: Principal, refresh_token: str) -> TokenPair:
-        access = self._access(principal)
-        return TokenPair(
-            access.access_token,
-            access.token_type,
-            access.expires_in,
-            refresh_token,
-            access.session_id,
-            access.tenant_id,
-        )
+        return TokenPair(**asdict(self._access(principal)), refresh_token=refresh_token)
+
+
+class ClientService:
+    """From an API key to a token that lives as long as the key does, and no longer than a token."""
+
+    def __init__(self, database: Database, tokens: TokenService) -> None:
+        self.database, self.tokens = database, tokens
+
+    async def token(self, client_id: str, client_secret: str) -> ClientToken:
+        """
+        Raises:
+            Unauthenticated, Forbidden: the key is not good, not of this service account, or its tenant is not active.
+        """
+        principal = principal_of_key(client_secret.encode())
+        async with self.database.transaction() as unit_of_work:
+            unit_of_work.begin_request(principal, None)
+            await unit_of_work.authorize()
+            member = await membership_of(unit_of_work, principal.subject_id)
+        if not member.is_service_account or str(member.subject_id) != client_id:
+            raise InvalidApiKey
+        assert principal.key is not None
+        claim = KeyClaim(principal.key.id, secret_hash=None)
+        _log.info("token.issued", subject=str(member.subject_id))
+        token = self.tokens.issue(Principal(member.subject_id, None, member.tenant_id, claim))
+        return ClientToken(token, "Bearer", int(self.tokens.lifetime.total_seconds()), member.tenant_id)
 
 
 def is_recent(moment: datetime | None) -> bool:
