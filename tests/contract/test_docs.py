@@ -12,7 +12,7 @@ from litestar import Litestar
 from litestar.routes import HTTPRoute
 
 from tenantry.http.docs_page import swagger_ui_folder
-from tenantry.http.policy import Public, policy_of
+from tenantry.http.policy import Allow, Public, SignedIn, policy_of
 from tenantry.testing import Api, problem
 
 PROBLEM = "application/problem+json"
@@ -150,9 +150,11 @@ async def test_operations_can_be_named_and_read(document: Document) -> None:
 
 
 async def test_operation_says_who_may_use_it(app: Litestar, document: Document) -> None:
-    """What is not public names both ways to sign in, and 401 and 403; what is public names none."""
-    public = {
-        (route.path_format, method.lower()): isinstance(policy_of(handler), Public)
+    """What is not public names 401, 403 and how to sign in, by API key where it has a permission; else none of it."""
+    sessions: list[dict[str, list[str]]] = [{"Password": []}, {"Bearer": []}]
+    ways: dict[type, Any] = {Public: None, SignedIn: sessions, Allow: [*sessions, {"ApiKey": []}]}
+    policies: dict[tuple[str, str], type] = {
+        (route.path_format, method.lower()): type(policy_of(handler))
         for route in app.routes
         if isinstance(route, HTTPRoute)
         for handler in route.route_handlers
@@ -161,12 +163,12 @@ async def test_operation_says_who_may_use_it(app: Litestar, document: Document) 
     wrong = [
         operation["operationId"]
         for path, method, operation in operations(document)
-        if public[path, method] != ("security" not in operation)
-        or public[path, method] != ({"401", "403"}.isdisjoint(operation["responses"]))
-        or operation.get("security", [{"Password": []}, {"Bearer": []}]) != [{"Password": []}, {"Bearer": []}]
+        if ways[policies[path, method]] != operation.get("security")
+        or (policies[path, method] is Public) != ({"401", "403"}.isdisjoint(operation["responses"]))
     ]
 
     assert [] == wrong
+    assert {"Password", "Bearer", "ApiKey"} == document["components"]["securitySchemes"].keys()
 
 
 async def test_every_error_is_a_problem(document: Document) -> None:

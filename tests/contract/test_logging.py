@@ -91,6 +91,27 @@ async def test_one_line_for_a_request(api: Api, acme: TenantHandle, write_as: Wr
     assert {"timestamp", "level", "logger", "client"} <= line.keys()
 
 
+@pytest.mark.parametrize("log_format", ["json", "console"])
+async def test_api_key_is_named_and_not_shown(
+    production: Api, acme: TenantHandle, write_as: WriteAs, log_format: str
+) -> None:
+    """The access line names the key and its holder; its text is nowhere, wherever a client or a log call puts it."""
+    key = await acme.key(acme.member.id, ["projects:read"])
+    lines = write_as(log_format)
+    for headers in ({"X-API-Key": key.text}, {"Authorization": f"Bearer {key.text}"}, {"User-Agent": key.text}):
+        await production.get(f"/projects?sort={key.text}", headers=headers)
+    form = {"grant_type": "client_credentials", "client_id": key.text, "client_secret": key.text}
+    await production.post("/auth/token", data=form)
+    await production.get(f"/{key.text}", headers={"X-Request-ID": key.text})
+    structlog.get_logger("test").warning(f"odd {key.text}", value=[key.text], error=ValueError(key.text))
+
+    assert key.text[-20:] not in lines.text
+    if log_format == "json":
+        named = [(line.get("actor"), line.get("api_key")) for line in lines.events("request")]
+        assert [(str(acme.member.id), str(key.id))] * 2 == named[:2]
+        assert {(None, None)} == set(named[2:])
+
+
 @pytest.mark.parametrize("path", ["/nowhere", "//health/live", "/projects"])
 async def test_context_does_not_leak_into_the_next_request(
     api: Api, acme: TenantHandle, write_as: WriteAs, path: str
@@ -159,6 +180,8 @@ async def test_life_of_an_account_leaves_no_secret(
     [
         "mail to canary.smith+x@canary.example failed",
         f"bad token {JWT}",
+        f"bad key tny_{'canary-_' * 12}abcd",
+        f"https://example.com/?key=tny_{'canary-_' * 12}abcd&more",
         "header Authorization: Bearer canary-0123456789",
         "cannot reach postgresql://tenantry_app:canary@db.example/tenantry",
         "cannot reach redis://:canary@cache.example:6379/0",

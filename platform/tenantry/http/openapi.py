@@ -30,7 +30,13 @@ SECURITY_SCHEMES = {
         flows=OAuthFlows(password=OAuthFlow(token_url="/api/v1/auth/token", scopes={})),  # noqa: S106 -- an address
     ),
     "Bearer": SecurityScheme(
-        type="http", scheme="bearer", bearer_format="JWT", description="An access token that you have already."
+        type="http",
+        scheme="bearer",
+        bearer_format="JWT",
+        description="An access token or an API key that you have already.",
+    ),
+    "ApiKey": SecurityScheme(
+        type="apiKey", name="X-API-Key", security_scheme_in="header", description="An API key, `tny_…`."
     ),
 }
 

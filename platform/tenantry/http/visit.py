@@ -21,6 +21,7 @@ from tenantry.security.principal import CredentialVerifier, Principal
 
 __all__ = ("Gate", "RequestTimeout", "Visit", "pause")
 
+CREDENTIALS = frozenset({b"authorization", b"x-api-key"})
 ATTEMPTS = 5
 FIRST_PAUSE_SECONDS = 0.01
 
@@ -86,16 +87,18 @@ class Gate:
         return visit
 
     def _authenticate(self, scope: Scope) -> Principal:
-        api_key = None
-        for name, value in scope["headers"]:
-            if name == b"authorization":
-                if value[:7].lower() == b"bearer " and (credential := value[7:].strip()):
-                    return self._verifier.verify(credential)
-                raise Unauthenticated
-            if name == b"x-api-key":
-                api_key = value.strip()
-        if api_key:
-            return principal_of_key(api_key)
+        """Of the one credential that there is: of two, nobody could say which one a proxy or a log believed in."""
+        found = None
+        for header in scope["headers"]:
+            if header[0] in CREDENTIALS:
+                if found is not None:
+                    raise Unauthenticated("Send one credential.")
+                found = header
+        name, value = found or (b"", b"")
+        if name == b"x-api-key" and (key := value.strip()):
+            return principal_of_key(key)
+        if name == b"authorization" and value[:7].lower() == b"bearer " and (credential := value[7:].strip()):
+            return self._verifier.verify(credential)
         raise Unauthenticated
 
 

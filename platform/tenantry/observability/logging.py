@@ -26,6 +26,7 @@ LOCAL = r"[\w.!#$%&'*+/=?^`{|}~-]"  # a character of an address before its @
 # Those that could begin anywhere in a run of characters begin where the run does, so that a long one is read once.
 PATTERNS = (
     (re.compile(r"(?<![\w-])eyJ[\w-]{8,}+\.[\w-]++\.[\w-]*"), lambda _: "[token]"),
+    (re.compile(r"tny_[\w-]{16,}"), lambda _: "[API key]"),
     (re.compile(r"(?i)\bbearer\s+[\w.~+/=-]+"), lambda _: "Bearer [token]"),
     (re.compile(r"-----BEGIN [^-]+-----.*?(-----END [^-]+-----|$)", re.DOTALL), lambda _: "[key]"),
     (re.compile(r"\$argon2\w+\$[^\s'\"]+"), lambda _: "[hash]"),
