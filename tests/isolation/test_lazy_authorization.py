@@ -16,7 +16,7 @@ from tenantry.testing import Api, World, problem
 from tests.faults.planted import planted_slice, serving
 from tests.isolation.lazy_slice import lazy_slice
 from tests.isolation.operations import handlers
-from tests.isolation.principals import DEMOTE, REMOVE, SUSPEND, Stage
+from tests.isolation.principals import DEMOTE, DISABLE, EXPIRE, NARROW, REMOVE, REVOKE, SUSPEND, Stage
 
 PACKAGE = "planted_authorization"
 HARMLESS = {"unit_of_work", "principal"}
@@ -27,10 +27,14 @@ OUTWARD = ["reaching", "request", "scope", "state"]
 END_SESSION = "UPDATE sessions SET ended_at = now() WHERE id = :session"
 REVOCATIONS = {
     "ended session": (END_SESSION, problem(401, "session_ended")),
-    "disabled user": ("UPDATE users SET disabled_at = now() WHERE id = :user", problem(401, "account_disabled")),
+    "disabled user": (DISABLE, problem(401, "account_disabled")),
     "demoted": (DEMOTE, problem(403, "permission_missing", permission="projects:write")),
     "removed": (REMOVE, problem(403, "not_a_member")),
     "suspended": (SUSPEND, problem(403, "tenant_suspended")),
+    "revoked key": (REVOKE, problem(401, "api_key_revoked")),
+    "expired key": (EXPIRE, problem(401, "api_key_expired")),
+    "deleted key": ("DELETE FROM api_keys WHERE subject_id = :user", problem(401, "invalid_api_key")),
+    "narrowed key": (NARROW, problem(403, "scope_missing", permission="projects:write")),
 }
 
 
@@ -80,7 +84,7 @@ async def names(client: Api, stage: Stage) -> list[str]:
 
 async def revoked_in_between(client: Api, planted: ModuleType, stage: Stage, path: str, revocation: str) -> Any:
     """The answer to a request whose handler was running when the revocation was committed."""
-    task = asyncio.create_task(client.as_(stage.tenant.owner).post(path))
+    task = asyncio.create_task(client.bearing(await stage.credential(revocation)).post(path))
     await asyncio.wait_for(planted.RUNS.wait(), 10)
     await stage.run(revocation)
     planted.GATE.set()
@@ -92,9 +96,10 @@ async def revoked_in_between(client: Api, planted: ModuleType, stage: Stage, pat
 async def test_refusal_comes_before_any_other_error(client: Api, stage: Stage, fault: str, name: str) -> None:
     """Who may not ask learns nothing of how the handler failed, not even that it did, and nothing of it is stored."""
     revocation, refusal = REVOCATIONS[name]
-    allowed = await client.as_(stage.tenant.owner).post(f"/lazy/fault/{fault}")
+    caller = client.bearing(await stage.credential(revocation))
+    allowed = await caller.post(f"/lazy/fault/{fault}")
     await stage.run(revocation)
-    answer = await client.as_(stage.tenant.owner).post(f"/lazy/fault/{fault}")
+    answer = await caller.post(f"/lazy/fault/{fault}")
 
     assert int(fault) == allowed.status_code
     assert refusal == answer
@@ -118,11 +123,12 @@ async def test_refusal_comes_before_faults_of_the_body(
 ) -> None:
     """A body that a route cannot take does not hide that the caller may not use the route."""
     revocation, refusal = REVOCATIONS[name]
-    allowed = await api.as_(stage.tenant.owner).post("/projects", **options)
+    caller = api.bearing(await stage.credential(revocation))
+    allowed = await caller.post("/projects", **options)
     await stage.run(revocation)
 
     assert {400, 422} >= {allowed.status_code}
-    assert refusal == await api.as_(stage.tenant.owner).post("/projects", **options)
+    assert refusal == await caller.post("/projects", **options)
 
 
 @pytest.mark.parametrize("path", ["/projects?limit=0", "/projects?cursor=x", "/projects?sort=x", "/projects/x"])
