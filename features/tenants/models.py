@@ -64,6 +64,10 @@ class MembershipRow(TenantOwned):
     def named_role(self) -> str:
         return self.role or self.custom_role or ""
 
+    @property
+    def is_service_account(self) -> bool:
+        return self.service_account_id is not None
+
     def assume(self, role: str) -> None:
         if role == Role.owner.name and self.user_id is None:
             raise OwnerIsAPerson

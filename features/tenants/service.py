@@ -42,8 +42,8 @@ class MembershipService:
     async def change_role(self, subject_id: UUID, role: str, by: Principal) -> Membership:
         row = await self.memberships.locked(subject_id)
         await require_grantable(self.unit_of_work, by, row.named_role, role)
-        row.assume(role)
-        await self.unit_of_work.flush()
+        # Not through the entity: to write one, SQLAlchemy wants the tables of other slices that its row refers to.
+        await self.memberships.alter(row.id, lambda membership: membership.assume(role))
         return await self.memberships.of(subject_id)
 
     async def remove(self, subject_id: UUID, by: Principal) -> None:
