@@ -2,6 +2,16 @@ from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tenantry.db.base import Base, TenantOwned
+from tenantry.security.permissions import Role
+
+MOST_ROLES = 100
+"""Of its own that a tenant can have: the list of them has no pages."""
+BUILT_IN = {
+    Role.viewer: "Sees what there is",
+    Role.member: "Works with it",
+    Role.admin: "Manages the tenant and who belongs to it",
+    Role.owner: "May do everything",
+}
 
 
 class RoleRow(Base):
@@ -22,6 +32,8 @@ class RolePermissionRow(Base):
 
 
 class CustomRoleRow(TenantOwned):
+    """It may name permissions that no slice declares any more: no route asks for them, and no answer shows them."""
+
     __tablename__ = "custom_roles"
     __table_args__ = (
         UniqueConstraint("tenant_id", "name"),

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from uuid import UUID
 
-from features.tenants.dtos import Membership, RoleName
+from features.roles.api import RoleName
+from features.tenants.dtos import Membership
 from features.tenants.errors import MemberNotFound
 from features.tenants.repository import MembershipRepository
 from features.tenants.service import MembershipService

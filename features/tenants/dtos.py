@@ -4,6 +4,8 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from features.roles.api import RoleName
+
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\S", examples=["Acme Corporation"])]
 Slug = Annotated[
     str,
@@ -12,15 +14,6 @@ Slug = Annotated[
         max_length=63,
         description="Lower-case letters, digits and single hyphens",
         examples=["acme"],
-    ),
-]
-RoleName = Annotated[
-    str,
-    Meta(
-        pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$(?!\n)",
-        max_length=63,
-        description="A built-in role (viewer, member, admin, owner), or one of the tenant's own",
-        examples=["member"],
     ),
 ]
 

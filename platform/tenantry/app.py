@@ -5,7 +5,8 @@ from litestar import Litestar
 from tenantry.cache import CachePlugin
 from tenantry.config import Settings, load_settings
 from tenantry.db.plugin import DatabasePlugin
-from tenantry.feature import discover
+from tenantry.feature import discover, slice_modules
+from tenantry.http.catalogue import CataloguePlugin
 from tenantry.http.deny_by_default import DenyByDefault
 from tenantry.http.gate import GatePlugin
 from tenantry.http.headers import HttpPlugin
@@ -16,6 +17,7 @@ from tenantry.observability.logging import LoggingPlugin
 from tenantry.observability.metrics import MetricsPlugin
 from tenantry.observability.tracing import TracingPlugin
 from tenantry.readiness import Readiness
+from tenantry.security.permissions import declared_permissions
 from tenantry.security.plugin import SecurityPlugin
 
 __all__ = ("create_app",)
@@ -36,6 +38,7 @@ def create_app(settings: Settings | None = None, *, features: str = "features") 
             MailPlugin(settings),
             security,
             GatePlugin(settings, security.tokens, readiness),
+            CataloguePlugin(declared_permissions(slice_modules(features, "permissions"))),
             OpenApiPlugin(),
             *discover(features),
             DenyByDefault(),

@@ -19,9 +19,9 @@ from tests.isolation.operations import handlers
 from tests.isolation.principals import DEMOTE, DISABLE, EXPIRE, NARROW, REMOVE, REVOKE, SUSPEND, Stage
 
 PACKAGE = "planted_authorization"
-HARMLESS = {"unit_of_work", "principal"}
+HARMLESS = {"catalogue", "unit_of_work", "principal"}
 """Of what the platform provides to every handler; by all else it could reach beyond its transaction."""
-HARMLESS_ARGUMENTS = ["number", "page", "principal", "projects", "service", "unit_of_work"]
+HARMLESS_ARGUMENTS = ["catalogue", "number", "page", "principal", "projects", "service", "unit_of_work"]
 OUTWARD = ["reaching", "request", "scope", "state"]
 
 END_SESSION = "UPDATE sessions SET ended_at = now() WHERE id = :session"
@@ -184,7 +184,7 @@ async def test_what_is_not_revoked_is_stored(client: Api, planted: ModuleType, s
 
 
 def test_what_the_platform_provides_is_outward(planted_app: tuple[Litestar, Api], app: Litestar) -> None:
-    """A handler with anything of the platform but the unit of work and the principal must be authorised first."""
+    """A handler with anything of the platform but unit of work, principal and catalogue must be authorised first."""
     plans = {handler.handler_name: plan_of(handler).is_repeatable for _, handler, _ in handlers(planted_app[0])}
     outward = {*provided_names(app), *OUTWARD} - HARMLESS
 

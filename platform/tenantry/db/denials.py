@@ -9,6 +9,7 @@ from tenantry.errors import AppError, Conflict, Forbidden, Unauthenticated, Unav
 from tenantry.security.api_keys import InvalidApiKey
 
 __all__ = (
+    "BrokenReference",
     "PoolExhausted",
     "SchemaChanged",
     "SerializationFailure",
@@ -95,6 +96,10 @@ class SerializationFailure(Conflict):
     title = "Somebody else changed the same thing at the same moment; try again"
 
 
+class BrokenReference(Conflict):
+    """What was to go is still referred to, or what was referred to is gone; the repository knows which."""
+
+
 class UnacceptableText(Unprocessable):
     code = "unacceptable_value"
     title = "A value contains characters or a size that cannot be stored"
@@ -125,7 +130,7 @@ BY_STATE: dict[str, type[AppError]] = {
     "22021": UnacceptableText,
     "22P05": UnacceptableText,
     "23505": Conflict,
-    "23503": Conflict,
+    "23503": BrokenReference,
     "23P01": Conflict,
 }
 CONNECTION_STATES = ("08", "53", "57P")

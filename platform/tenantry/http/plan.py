@@ -9,13 +9,14 @@ from litestar.handlers import BaseRouteHandler
 
 from tenantry.db.page import PageRequest
 from tenantry.db.session import UnitOfWork
+from tenantry.http.catalogue import PermissionCatalogue
 from tenantry.http.policy import Allow, Policy, Public, SignedIn, policy_of
 from tenantry.security.principal import Principal
 
 __all__ = ("RoutePlan", "has_hooks", "plan_of")
 
 # Through these a handler can neither see nor change anything but its request and the database.
-HARMLESS = (UnitOfWork, Principal, PageRequest)
+HARMLESS = (UnitOfWork, Principal, PageRequest, PermissionCatalogue)
 # Parameters that Litestar itself fills; by the others of these a handler could reach the application.
 HARMLESS_RESERVED = frozenset({"data", "query", "headers", "cookies", "body"})
 HOOKS = ("before_request", "after_request", "after_response", "background")
