@@ -64,6 +64,11 @@ class RoleRepository(Repository[CustomRoleRow, Role]):
         if await self.unit_of_work.scalar(select(func.count()).select_from(CustomRoleRow)) >= MOST_ROLES:
             raise TooManyRoles
 
+    async def add(self, row: CustomRoleRow) -> Role:
+        """Reads it anew: in RETURNING, SQLAlchemy would look for the permissions in all roles."""
+        await super().add(row)
+        return await self.get(row.id)
+
     async def remove(self, id: UUID) -> None:
         """At once, so that whoever still refers to it is heard here."""
         try:
