@@ -1,0 +1,91 @@
+"""A request that is on its way while a role changes began before the change, or is refused."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from importlib import import_module
+
+import pytest
+from litestar import Litestar
+
+from features.roles.tests.factories import role_of
+from tenantry.config import Settings
+from tenantry.testing import Api, TenantHandle, problem
+from tests.faults.planted import planted_slice, serving
+
+PACKAGE = "planted_roles"
+READ, WRITE = "projects:read", "projects:write"
+# Both wait in the middle: one before its transaction, the other in it.
+PLUGIN = """
+import asyncio
+
+from litestar import Controller, post
+from litestar.di import NamedDependency
+
+from features.projects.dtos import Project
+from features.projects.models import ProjectRow
+from features.projects.permissions import WRITE
+from features.projects.repository import ProjectRepository
+from tenantry.feature import Feature
+from tenantry.http.policy import allow
+
+Projects = NamedDependency[ProjectRepository]
+RUNS, GATE = asyncio.Barrier(2), asyncio.Barrier(2)
+
+
+class WaitingController(Controller):
+    path = "/waiting"
+
+    @post("/before", opt=allow(WRITE))
+    async def before(self, projects: Projects) -> Project:
+        await RUNS.wait()
+        await GATE.wait()
+        return await projects.add(ProjectRow(name="late"))
+
+    @post("/within", opt=allow(WRITE))
+    async def within(self, projects: Projects) -> Project:
+        await projects.unit_of_work.flush()
+        await RUNS.wait()
+        await GATE.wait()
+        return await projects.add(ProjectRow(name="in time"))
+
+
+feature = Feature("waiting", controllers=[WaitingController], provides={"projects": ProjectRepository})
+"""
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with planted_slice(tmp_path_factory.mktemp(PACKAGE), PACKAGE, PLUGIN) as package:
+        yield package
+
+
+@pytest.fixture(scope="module")
+async def client(app: Litestar, settings: Settings, package: str) -> AsyncIterator[Api]:
+    async with serving(settings, features=package) as served:
+        yield served.api
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "stored"),
+    [("before", problem(403, "permission_missing", permission=WRITE), []), ("within", None, ["in time"])],
+)
+async def test_request_in_flight(
+    client: Api, api: Api, acme: TenantHandle, path: str, answer: object, stored: list[str]
+) -> None:
+    """Its transaction decides: one that has begun ends as it began, one that begins later is refused."""
+    role = await role_of(acme, acme.member, READ, WRITE)
+    planted = import_module(f"{PACKAGE}.planted.plugin")
+
+    async with asyncio.timeout(20):
+        request = asyncio.create_task(client.as_(acme.member).post(f"/waiting/{path}"))
+        await planted.RUNS.wait()
+        changed = await api.as_(acme.admin).patch(f"/roles/{role.id}", json={"permissions": [READ]})
+        await planted.GATE.wait()
+        answered = await request
+    listed = await client.as_(acme.member).get("/projects")
+    afterwards = await api.as_(acme.member).post("/projects", json={"name": "too late"})
+
+    assert 200 == changed.status_code
+    assert answer == answered if stored == [] else 201 == answered.status_code
+    assert stored == [project["name"] for project in listed.json()["items"]]
+    assert problem(403, "permission_missing", permission=WRITE) == afterwards
