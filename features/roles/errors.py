@@ -40,4 +40,4 @@ class RoleInUse(Conflict):
 
 class TooManyRoles(Conflict):
     code = "too_many_roles"
-    title = "A tenant can have 100 roles of its own"
+    title = "The tenant has as many roles of its own as it can have"

@@ -58,11 +58,11 @@ class RoleRepository(Repository[CustomRoleRow, Role]):
         return built_in + await self.unit_of_work.structs(self.views.order_by(CustomRoleRow.name), Role)
 
     async def make_room(self) -> None:
-        """For one more, which whoever asks next will count."""
+        """For one more. Whoever asks next waits until this transaction ends, and counts what it adds."""
         name = f"roles of {self.unit_of_work.tenant_id}"
         await self.unit_of_work.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
         if await self.unit_of_work.scalar(select(func.count()).select_from(CustomRoleRow)) >= MOST_ROLES:
-            raise TooManyRoles
+            raise TooManyRoles(limit=MOST_ROLES)
 
     async def add(self, row: CustomRoleRow) -> Role:
         """Reads it anew: in RETURNING, SQLAlchemy would look for the permissions in all roles."""

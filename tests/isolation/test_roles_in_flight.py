@@ -1,19 +1,24 @@
-"""A request that is on its way while a role changes began before the change, or is refused."""
+"""A role that changes acts on the next request of every worker; one in flight began before the change, or is refused."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from importlib import import_module
+from pathlib import Path
 
+import httpx
 import pytest
 from litestar import Litestar
 
 from features.roles.tests.factories import role_of
 from tenantry.config import Settings
-from tenantry.testing import Api, TenantHandle, problem
+from tenantry.testing import Account, Api, TenantHandle, problem
+from tenantry.testing.service import running_service
 from tests.faults.planted import planted_slice, serving
 
 PACKAGE = "planted_roles"
 READ, WRITE = "projects:read", "projects:write"
+AT_ONCE, ROUNDS = 8, 5
+NEW_CONNECTIONS = httpx.Limits(max_keepalive_connections=0)
 # Both wait in the middle: one before its transaction, the other in it.
 PLUGIN = """
 import asyncio
@@ -89,3 +94,27 @@ async def test_request_in_flight(
     assert answer == answered if stored == [] else 201 == answered.status_code
     assert stored == [project["name"] for project in listed.json()["items"]]
     assert problem(403, "permission_missing", permission=WRITE) == afterwards
+
+
+async def test_every_worker_sees_the_change(settings: Settings, tmp_path: Path, acme: TenantHandle) -> None:
+    """Of requests over new connections, which either of two workers takes, none is answered as before the change."""
+    role = await role_of(acme, acme.member, READ)
+    found, expected = [], []
+
+    with running_service(settings, tmp_path, TENANTRY_WORKERS="2") as service:
+        async with httpx.AsyncClient(base_url=service.url, limits=NEW_CONNECTIONS, trust_env=False) as client:
+            admin, member = [await logged_in(Api(client), account) for account in (acme.admin, acme.member)]
+            for number in range(2 * ROUNDS):
+                body = {"permissions": [] if number % 2 else [READ]}
+                changed = await admin.patch(f"/roles/{role.id}", json=body)
+                answers = await asyncio.gather(*(member.get("/projects") for _ in range(AT_ONCE)))
+                found.append([changed.status_code, *(answer.status_code for answer in answers)])
+                expected.append([200, *[403 if number % 2 else 200] * AT_ONCE])
+
+    assert expected == found
+
+
+async def logged_in(api: Api, account: Account) -> Api:
+    """With a token of that service; it takes none of another address."""
+    answer = await api.post("/auth/login", json={"email": account.email, "password": account.password})
+    return api.bearing(answer.json()["access_token"])

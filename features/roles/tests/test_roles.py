@@ -12,7 +12,7 @@ from tenantry.ids import new_id
 from tenantry.security.permissions import Role
 from tenantry.testing import Api, TenantHandle, problem
 
-READ, WRITE = "projects:read", "projects:write"
+READ, WRITE = "roles:read", "tenants:write"
 AUDITOR: dict[str, Any] = {"name": "auditor", "description": "Looks", "permissions": [WRITE, READ, READ]}
 
 
@@ -67,7 +67,7 @@ async def test_bad_names(api: Api, acme: TenantHandle, bad: str) -> None:
 async def test_unknown_permissions(api: Api, acme: TenantHandle) -> None:
     """Each permission that no slice declares is named with its place in the body."""
     role = await acme.has(CustomRoleFactory, name="auditor", permissions=[READ])
-    body = {"permissions": ["projects:fly", READ, ""]}
+    body = {"permissions": ["roles:fly", READ, ""]}
 
     created = await api.as_(acme.owner).post("/roles", json=AUDITOR | body)
     changed = await api.as_(acme.owner).patch(f"/roles/{role.id}", json=body)
@@ -75,12 +75,12 @@ async def test_unknown_permissions(api: Api, acme: TenantHandle) -> None:
     for response in (created, changed):
         assert problem(422, "unknown_permission") == response
         assert ["/permissions/0", "/permissions/2"] == [fault["pointer"] for fault in response.json()["errors"]]
-        assert "'projects:fly'" in response.json()["errors"][0]["detail"]
+        assert "'roles:fly'" in response.json()["errors"][0]["detail"]
 
 
 async def test_nobody_decides_over_what_they_do_not_hold(api: Api, acme: TenantHandle) -> None:
     """Whoever lacks a permission neither creates, widens, narrows, renames nor deletes a role with it."""
-    await role_of(acme, acme.member, "roles:read", "roles:write", READ, name="keeper")
+    await role_of(acme, acme.member, READ, "roles:write", name="keeper")
     wide = await acme.has(CustomRoleFactory, name="wide", permissions=[READ, WRITE])
     narrow = await acme.has(CustomRoleFactory, name="narrow", permissions=[READ])
     keeper = api.as_(acme.member)
@@ -105,7 +105,7 @@ async def test_nobody_decides_over_what_they_do_not_hold(api: Api, acme: TenantH
 
 async def test_role_in_use(api: Api, acme: TenantHandle) -> None:
     """A role cannot be deleted while a member has it; a renamed one is still theirs."""
-    role = await role_of(acme, acme.member, "roles:read")
+    role = await role_of(acme, acme.member, READ)
     admin = api.as_(acme.admin)
 
     in_use = await admin.delete(f"/roles/{role.id}")
@@ -115,7 +115,7 @@ async def test_role_in_use(api: Api, acme: TenantHandle) -> None:
     deleted = await admin.delete(f"/roles/{role.id}")
 
     assert problem(409, "role_in_use") == in_use
-    assert ("renamed", ["roles:read"]) == (renamed.json()["name"], renamed.json()["permissions"])
+    assert ("renamed", [READ]) == (renamed.json()["name"], renamed.json()["permissions"])
     assert [200, 204] == [still.status_code, deleted.status_code]
     assert problem(404, "role_not_found") == await admin.delete(f"/roles/{role.id}")
 
@@ -130,13 +130,13 @@ async def test_limit(api: Api, acme: TenantHandle, globex: TenantHandle) -> None
     answers = await asyncio.gather(*(admin.post("/roles", json=AUDITOR | {"name": f"n{n}"}) for n in range(8)))
 
     assert [201] + [409] * 7 == sorted(answer.status_code for answer in answers)
-    assert 7 == sum(problem(409, "too_many_roles") == answer for answer in answers)
+    assert 7 == sum(problem(409, "too_many_roles", limit=MOST_ROLES) == answer for answer in answers)
     assert 201 == (await api.as_(globex.admin).post("/roles", json=AUDITOR)).status_code
 
 
 async def test_permission_that_is_no_more(api: Api, acme: TenantHandle) -> None:
     """What no slice declares any more is not shown, hinders no change of its role, and goes with the next list."""
-    role = await role_of(acme, acme.member, "ghosts:read", "roles:read")
+    role = await role_of(acme, acme.member, "ghosts:read", READ)
     admin = api.as_(acme.admin)
 
     shown = await api.as_(acme.member).get(f"/roles/{role.id}")
@@ -145,6 +145,6 @@ async def test_permission_that_is_no_more(api: Api, acme: TenantHandle) -> None:
     await role_of(acme, acme.member, name="another")
     deleted = await admin.delete(f"/roles/{role.id}")
 
-    assert ["roles:read"] == shown.json()["permissions"] == renamed.json()["permissions"]
+    assert [READ] == shown.json()["permissions"] == renamed.json()["permissions"]
     assert problem(422, "unknown_permission") == given
     assert 204 == deleted.status_code
