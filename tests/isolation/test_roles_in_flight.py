@@ -1,4 +1,4 @@
-"""A role that changes acts on the next request of every worker; one in flight began before the change, or is refused."""
+"""A role that changes acts on the next request of every worker; one in flight began before it, or is refused."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
