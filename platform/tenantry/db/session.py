@@ -31,7 +31,8 @@ __all__ = ("TenantNotBound", "UnitOfWork")
 
 T = TypeVar("T")
 Values = Mapping[str, Any]
-SET_LOCAL = select(func.set_config(bindparam("name"), bindparam("value"), True))
+SET_USER = select(func.set_config("app.user_id", bindparam("id"), True))
+SET_TENANT = select(func.set_config("app.tenant_id", bindparam("id"), True), func.set_config("app.user_id", "", True))
 
 
 class UnitOfWork:
@@ -90,13 +91,16 @@ class UnitOfWork:
         return self.verdict.has_conflicted and not self._has_committed
 
     async def bind_tenant(self, tenant_id: UUID) -> None:
-        """Work for this tenant until the transaction ends: for jobs, commands and the birth of a tenant."""
-        await self._bind("app.tenant_id", tenant_id)
-        self.tenant_id = tenant_id
+        """Work for this tenant until the transaction ends: for jobs, commands and the birth of a tenant.
+
+        No user stays bound: their own rows of other tenants would be among those of this one.
+        """
+        await self._run(SET_TENANT, {"id": str(tenant_id)})
+        self.tenant_id, self.user_id = tenant_id, None
 
     async def bind_user(self, user_id: UUID) -> None:
         """Let this person's own rows of every tenant be read, once they have proven who they are."""
-        await self._bind("app.user_id", user_id)
+        await self._run(SET_USER, {"id": str(user_id)})
         self.user_id = user_id
 
     async def structs(
@@ -204,10 +208,6 @@ class UnitOfWork:
         if self.tenant_id is None:
             refuse_tenant_tables(prepared.statement.tables, user_is_bound=True)
         return prepared
-
-    async def _bind(self, name: str, value: UUID) -> None:
-        await self._interactive()
-        await self._execute(SET_LOCAL, {"name": name, "value": str(value)})
 
     async def _run(self, statement: Executable, values: Values | Sequence[Values] | None = None) -> Any:
         await self._session_for(statement)
