@@ -251,8 +251,10 @@ def _grants(connection: Connection) -> Iterator[str]:
     verbs = [*VERBS, "MAINTAIN"] if version >= 170_000 else [*VERBS]
     for held in _rows(connection, PRIVILEGES, role=RUNTIME_ROLE, verbs=verbs, column_verbs=[*COLUMN_VERBS]):
         allowed = set(GLOBAL[held.table].verbs.split()) if held.table in GLOBAL else set()
-        if held.table in owned or held.kind == "v":
+        if held.table in owned:
             allowed |= OWNED_VERBS
+        if held.kind == "v":
+            allowed.add("SELECT")
         if held.verb not in allowed:
             yield f"{held.table}: {RUNTIME_ROLE} has {held.verb}"
         if held.may_grant:

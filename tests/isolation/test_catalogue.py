@@ -151,6 +151,10 @@ ONCE = {
         " USING (user_id = (SELECT nullif(current_setting('app.user_id', true), '')::uuid))",
         "memberships: policy own_memberships opens what is closed",
     ),
+    "view-for-writes": Mutation(
+        "CREATE VIEW seen WITH (security_invoker = on) AS TABLE projects; GRANT SELECT, UPDATE ON seen TO tenantry_app",
+        "seen: tenantry_app has UPDATE",
+    ),
     "definer-function": Mutation(
         f"{FUNCTION} SECURITY DEFINER SET search_path = public AS 'SELECT 1'",
         "peek(): is SECURITY DEFINER",

@@ -14,11 +14,13 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from tenantry.clock import now
 from tenantry.ids import new_id
 
-__all__ = ("BOUND_TENANT", "BOUND_USER", "Base", "TenantOwned", "tenant_foreign_key")
+__all__ = ("BOUND_TENANT", "BOUND_USER", "VIEW", "Base", "TenantOwned", "is_view", "tenant_foreign_key")
 
 BOUND_TENANT = "nullif(current_setting('app.tenant_id', true), '')::uuid"
 """The tenant of the transaction. The setting is '' rather than NULL after a transaction that had bound one."""
 BOUND_USER = "nullif(current_setting('app.user_id', true), '')::uuid"
+VIEW: dict[str, Any] = {"info": {"view": True}}
+"""`__table_args__` of a class that is read from a view; a migration makes the view, by hand."""
 
 
 class Base(DeclarativeBase):
@@ -71,6 +73,10 @@ class TenantOwned(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id, sort_order=-1)
     created_at: Mapped[datetime] = mapped_column(default=now, sort_order=90)
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now, sort_order=91)
+
+
+def is_view(table: Any) -> bool:
+    return bool(table.info.get("view"))
 
 
 def tenant_foreign_key(column: str, to: str, **options: Any) -> ForeignKeyConstraint:

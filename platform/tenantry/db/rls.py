@@ -15,7 +15,7 @@ from alembic.operations.ops import UpgradeOps
 from alembic.util.langhelpers import DispatchPriority
 from sqlalchemy import text
 
-from tenantry.db.base import BOUND_TENANT
+from tenantry.db.base import BOUND_TENANT, is_view
 from tenantry.db.roles import RUNTIME_ROLE
 
 if TYPE_CHECKING:
@@ -144,7 +144,8 @@ def _compare(context: AutogenContext, upgrade: UpgradeOps, _: Any) -> None:
 
 
 def is_tenant_owned(table: Any) -> bool:
-    return "tenant_id" in table.columns and table.columns["tenant_id"].primary_key
+    """A view shows what the policies of its tables let it see."""
+    return "tenant_id" in table.columns and table.columns["tenant_id"].primary_key and not is_view(table)
 
 
 def lacks_tenant_rls(connection: Connection, table: str) -> bool:
