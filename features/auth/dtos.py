@@ -4,22 +4,15 @@ from uuid import UUID
 
 from msgspec import Meta, Struct
 
-Email = Annotated[
-    str,
-    Meta(
-        pattern=r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
-        r"@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+$(?!\n)",
-        max_length=254,
-        examples=["ada@example.com"],
-    ),
-]
+from tenantry.mail import EmailAddress
+
 NewPassword = Annotated[str, Meta(min_length=8, max_length=128, examples=["correct horse battery staple"])]
 GivenPassword = Annotated[str, Meta(max_length=1024, examples=["correct horse battery staple"])]
 Secret = Annotated[str, Meta(min_length=1, max_length=512)]
 
 
 class SignUp(Struct, forbid_unknown_fields=True):
-    email: Email
+    email: EmailAddress
     password: NewPassword
     name: Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\S", examples=["Ada Lovelace"])]
 
@@ -29,7 +22,7 @@ class EmailVerification(Struct, forbid_unknown_fields=True):
 
 
 class VerificationResend(Struct, forbid_unknown_fields=True):
-    email: Email
+    email: EmailAddress
 
 
 class Accepted(Struct):

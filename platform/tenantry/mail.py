@@ -6,7 +6,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, make_msgid
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Annotated, Any, Protocol, runtime_checkable
 from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
@@ -21,10 +21,19 @@ from tenantry.errors import Unavailable
 from tenantry.ids import new_id
 from tenantry.inject import provided
 
-__all__ = ("Mail", "MailPlugin", "Mailer")
+__all__ = ("EmailAddress", "Mail", "MailPlugin", "Mailer")
 
 _log = structlog.get_logger("tenantry.mail")
 TIMEOUT_SECONDS = 10
+EmailAddress = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+        r"@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+$(?!\n)",
+        max_length=254,
+        examples=["ada@example.com"],
+    ),
+]
 
 
 class MailUnavailable(Unavailable):
