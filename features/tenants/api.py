@@ -4,21 +4,36 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from features.roles.api import RoleName
-from features.tenants.dtos import Membership
-from features.tenants.errors import MemberNotFound
-from features.tenants.repository import MembershipRepository
+from features.tenants.dtos import Membership, Tenant
+from features.tenants.errors import AlreadyAMember, MemberNotFound
+from features.tenants.repository import MembershipRepository, TenantRepository
 from features.tenants.service import MembershipService
+from tenantry.db.denials import DENIALS
 from tenantry.db.session import UnitOfWork
 
 __all__ = (
+    "AlreadyAMember",
     "MemberNotFound",
     "Membership",
     "MembershipService",
     "RoleName",
+    "active_tenant",
     "membership_of",
     "memberships_of",
     "roles_of",
 )
+
+
+async def active_tenant(unit_of_work: UnitOfWork, tenant_id: UUID) -> Tenant:
+    """The tenant that is bound, for work of which `begin_request` has not asked; it stays active until that ends.
+
+    Raises:
+        TenantSuspended, TenantDeleting: it is not.
+    """
+    tenant = await TenantRepository(unit_of_work).shared(tenant_id)
+    if tenant.status != "active":
+        raise DENIALS[f"tenant_{tenant.status}"]
+    return tenant
 
 
 async def memberships_of(unit_of_work: UnitOfWork, user_id: UUID) -> list[Membership]:

@@ -14,6 +14,13 @@ from tenantry.db.repository import Repository
 class TenantRepository(Repository[TenantRow, Tenant]):
     not_found = TenantNotFound
 
+    async def shared(self, id: UUID) -> Tenant:
+        """Locked against changes, but not against others who only look at it."""
+        row = await self.unit_of_work.row(self.views.where(TenantRow.id == id).with_for_update(read=True))
+        if row is None:
+            raise TenantNotFound
+        return self.view(row)
+
 
 ROLE = func.coalesce(MembershipRow.role, MembershipRow.custom_role)
 

@@ -9,6 +9,7 @@ from tenantry.errors import AppError, Conflict, Forbidden, Unauthenticated, Unav
 from tenantry.security.api_keys import InvalidApiKey
 
 __all__ = (
+    "DENIALS",
     "BrokenReference",
     "PoolExhausted",
     "SchemaChanged",
