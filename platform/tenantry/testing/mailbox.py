@@ -20,7 +20,7 @@ class Mailbox:
 
     def token(self, address: str) -> str:
         """The token of the link in the newest mail to this address."""
-        match = re.search(r"\?token=([\w-]+)", self.to(address)[-1].get_content())
+        match = re.search(r"[?#]token=([\w-]+)", self.to(address)[-1].get_content())
         assert match is not None
         return match[1]
 

@@ -1,0 +1,59 @@
+from typing import ClassVar
+from uuid import UUID
+
+from msgspec import Struct
+from sqlalchemy import delete, func, or_, select
+
+from features.members.dtos import Invitation, Member
+from features.members.errors import InvitationNotFound
+from features.members.models import InvitationRow, MemberRow, PersonRow
+from features.tenants.api import MemberNotFound
+from tenantry.clock import now
+from tenantry.db.page import Page, PageRequest
+from tenantry.db.repository import Repository
+
+
+class MemberRepository(Repository[MemberRow, Member]):
+    columns: ClassVar = {"user_id": MemberRow.id}
+    not_found = MemberNotFound
+
+    async def list(self, page: PageRequest, *, q: str | None, role: str | None) -> Page[Member]:
+        views = self.views
+        if q is not None:
+            found = (column.icontains(q, autoescape=True) for column in (MemberRow.name, MemberRow.email))
+            views = views.where(or_(*found))
+        if role is not None:
+            views = views.where(MemberRow.role == role)
+        return await self.page(views, page)
+
+    async def has_address(self, email: str) -> bool:
+        return await self.unit_of_work.scalar(select(MemberRow.id).where(MemberRow.email == email)) is not None
+
+    async def address_of(self, user_id: UUID) -> str:
+        """Of anyone, member or not."""
+        return str(await self.unit_of_work.scalar(select(PersonRow.email).where(PersonRow.id == user_id)))
+
+
+class Redeemed(Struct):
+    tenant_id: UUID
+    email: str
+    role: str
+
+
+ROLE = func.coalesce(InvitationRow.built_in_role, InvitationRow.custom_role)
+
+
+class InvitationRepository(Repository[InvitationRow, Invitation]):
+    columns: ClassVar = {"role": ROLE}
+    not_found = InvitationNotFound
+
+    async def has_address(self, email: str) -> bool:
+        found = select(InvitationRow.id).where(InvitationRow.email == email)
+        return await self.unit_of_work.scalar(found) is not None
+
+    async def redeem(self, token_hash: bytes) -> Redeemed | None:
+        """In one statement, so that of several at once one succeeds."""
+        good = (InvitationRow.token_hash == token_hash, InvitationRow.expires_at > now())
+        returned = (InvitationRow.tenant_id, InvitationRow.email, ROLE.label("role"))
+        row = await self.unit_of_work.row(delete(InvitationRow).where(*good).returning(*returned))
+        return Redeemed(**row._mapping) if row is not None else None
