@@ -35,7 +35,6 @@ class MemberRepository(Repository[MemberRow, Member]):
 
 
 class Redeemed(Struct):
-    tenant_id: UUID
     email: str
     role: str
 
@@ -54,6 +53,6 @@ class InvitationRepository(Repository[InvitationRow, Invitation]):
     async def redeem(self, token_hash: bytes) -> Redeemed | None:
         """In one statement, so that of several at once one succeeds."""
         good = (InvitationRow.token_hash == token_hash, InvitationRow.expires_at > now())
-        returned = (InvitationRow.tenant_id, InvitationRow.email, ROLE.label("role"))
-        row = await self.unit_of_work.row(delete(InvitationRow).where(*good).returning(*returned))
+        redeemed = delete(InvitationRow).where(*good).returning(InvitationRow.email, ROLE.label("role"))
+        row = await self.unit_of_work.row(redeemed)
         return Redeemed(**row._mapping) if row is not None else None

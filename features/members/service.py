@@ -18,7 +18,7 @@ from features.members.errors import (
     TransferToYourself,
 )
 from features.members.models import LIFETIME, InvitationRow
-from features.members.repository import InvitationRepository, MemberRepository, Redeemed
+from features.members.repository import InvitationRepository, MemberRepository
 from features.roles.api import require_grantable
 from features.tenants.api import AlreadyAMember, Membership, MembershipService, active_tenant, membership_of
 from tenantry.config import Settings
@@ -74,21 +74,18 @@ class AcceptanceService:
         self.unit_of_work = unit_of_work
 
     async def accept(self, token: str, principal: Principal) -> Membership:
-        invitation = await self._redeem(token)
+        tenant_id = tenant_in(token)
+        if tenant_id is None:
+            raise InvalidInvitation
+        await self.unit_of_work.bind_tenant(tenant_id)
+        invitation = await InvitationRepository(self.unit_of_work).redeem(digest(token))
         if invitation is None:
             raise InvalidInvitation
         # Whatever is refused from here on leaves the invitation where it was: nothing of a refused request stays.
         if invitation.email != await MemberRepository(self.unit_of_work).address_of(principal.subject_id):
             raise InvitationForAnotherAddress
-        await active_tenant(self.unit_of_work, invitation.tenant_id)
+        await active_tenant(self.unit_of_work, tenant_id)
         return await MembershipService(self.unit_of_work).admit(invitation.role, user_id=principal.subject_id)
-
-    async def _redeem(self, token: str) -> Redeemed | None:
-        tenant_id = tenant_in(token)
-        if tenant_id is None:
-            return None
-        await self.unit_of_work.bind_tenant(tenant_id)
-        return await InvitationRepository(self.unit_of_work).redeem(digest(token))
 
 
 class InvitationService:

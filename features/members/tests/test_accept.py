@@ -39,7 +39,8 @@ async def test_accept(api: Api, acme: TenantHandle, grace: Account, token: str) 
     again = await api.as_(grace).post(ACCEPT, json={"token": token})
 
     assert 200 == accepted.status_code
-    assert {"tenant_id": str(acme.id), "subject_id": str(grace.id), "role": "member"} == accepted.json()
+    membership = {"tenant_id": str(acme.id), "subject_id": str(grace.id), "role": "member", "is_service_account": False}
+    assert membership == accepted.json()
     assert 201 == project.status_code
     assert problem(404, "invalid_invitation") == again
     assert 0 == await invitations(api, acme)
