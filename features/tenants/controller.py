@@ -50,4 +50,5 @@ class TenantController(Controller):
         tenants: Tenants,
         principal: CurrentPrincipal,
     ) -> Tenant:
-        return await tenants.alter(principal.tenant, lambda tenant: tenant.apply(data))
+        """Fields that are left out stay as they are, those of settings too."""
+        return await tenants.alter(principal.tenant, lambda tenant: tenant.change(data))

@@ -2,7 +2,11 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+from tenantry.tenancy.settings import SettingsShape
+
+SETTINGS = SettingsShape.of("features")
 
 from features.roles.api import RoleName
 
@@ -26,6 +30,7 @@ class TenantCreate(Struct, forbid_unknown_fields=True):
 class TenantPatch(Struct, forbid_unknown_fields=True):
     name: Name | UnsetType = UNSET
     slug: Slug | UnsetType = UNSET
+    settings: SETTINGS.patch = field(default_factory=SETTINGS.patch)  # type: ignore[name-defined]  # made at run time
 
 
 class Tenant(Struct):
@@ -35,6 +40,13 @@ class Tenant(Struct):
     status: Literal["active", "suspended", "deleting"]
     created_at: datetime
     updated_at: datetime
+    plan: Literal["free", "team", "unlimited"]
+    settings: SETTINGS.whole  # type: ignore[name-defined]  # made at run time
+
+    def __post_init__(self) -> None:
+        """The row holds what was set, its view all there is."""
+        if isinstance(self.settings, dict):
+            self.settings = SETTINGS.complete(self.settings)
 
 
 class Membership(Struct):

@@ -5,6 +5,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, Computed, FetchedValue, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from features.tenants.dtos import SETTINGS, TenantPatch
 from features.tenants.errors import OwnerIsAPerson
 from tenantry.clock import now
 from tenantry.db.base import Base, TenantOwned, tenant_foreign_key
@@ -30,6 +31,10 @@ class TenantRow(Base):
     plan: Mapped[str] = mapped_column(default="unlimited")
     settings: Mapped[dict[str, Any]] = mapped_column(default=dict)
     erase_after: Mapped[datetime | None] = mapped_column(default=None)
+
+    def change(self, patch: TenantPatch) -> None:
+        self.settings = SETTINGS.merge(self.settings, patch.settings)
+        self.name, self.slug = patch.name or self.name, patch.slug or self.slug
 
 
 class MembershipRow(TenantOwned):

@@ -1,4 +1,4 @@
 from tenantry.security.permissions import Permission, Role
 
 READ = Permission("tenants:read", "See the tenant", Role.viewer)
-WRITE = Permission("tenants:write", "Change the tenant's name and slug", Role.admin)
+WRITE = Permission("tenants:write", "Change the tenant's name, slug and settings", Role.admin)
