@@ -1,4 +1,4 @@
-"""Runs migrations as the owner of the tables, then mirrors the permissions that the slices declare."""
+"""Runs migrations as the owner of the tables, then mirrors the permissions and quotas that the slices declare."""
 
 from typing import Any, Literal
 
@@ -10,8 +10,10 @@ from sqlalchemy.types import TypeDecorator
 import tenantry.db.rls  # noqa: F401 -- adds the operations that migrations use
 from tenantry.db.base import Base, is_view
 from tenantry.db.migrations import VERSION_TABLE
+from tenantry.db.quotas import declared_quotas
 from tenantry.db.roles import OWNER_ROLE, RUNTIME_ROLE
 from tenantry.feature import slice_modules
+from tenantry.plans import mirror_quotas
 from tenantry.security.permissions import declared_permissions, mirror_permissions
 
 FEATURES = "features"
@@ -50,6 +52,8 @@ def run(connection: Connection) -> None:
     connection.execute(text(f"GRANT SELECT ON {VERSION_TABLE} TO {RUNTIME_ROLE}"))
     if connection.scalar(text("SELECT to_regclass('role_permissions') IS NOT NULL")):
         mirror_permissions(connection, declared_permissions(slice_modules(FEATURES, "permissions")))
+    if connection.scalar(text("SELECT to_regclass('plan_quotas') IS NOT NULL")):
+        mirror_quotas(connection, declared_quotas().values())
     connection.commit()
 
 

@@ -1,4 +1,5 @@
 from datetime import datetime, timedelta
+from typing import ClassVar
 from uuid import UUID
 
 from sqlalchemy import Index
@@ -8,6 +9,7 @@ from features.api_keys.errors import ApiKeyEnded
 from tenantry.clock import now
 from tenantry.db.base import TenantOwned, tenant_foreign_key
 from tenantry.security.api_keys import NewKey
+from tenantry.plans import Quota
 
 
 class ApiKeyRow(TenantOwned):
@@ -19,6 +21,7 @@ class ApiKeyRow(TenantOwned):
         Index(None, "tenant_id", "created_at", "id"),
         Index(None, "tenant_id", "subject_id"),
     )
+    quota: ClassVar = Quota("api_keys", free=5, team=200, counting="revoked_at IS NULL")
 
     subject_id: Mapped[UUID]
     name: Mapped[str]

@@ -1,4 +1,5 @@
 from datetime import datetime
+from typing import ClassVar
 
 from sqlalchemy import Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
@@ -7,6 +8,7 @@ from features.projects.dtos import ProjectPatch
 from features.projects.errors import ProjectArchived
 from tenantry.clock import now
 from tenantry.db.base import TenantOwned
+from tenantry.plans import Quota
 
 
 class ProjectRow(TenantOwned):
@@ -16,6 +18,7 @@ class ProjectRow(TenantOwned):
         Index(None, "tenant_id", "created_at", "id"),
         Index(None, "tenant_id", "updated_at", "id"),
     )
+    quota: ClassVar = Quota("projects", free=20, team=2_000)
 
     name: Mapped[str]
     description: Mapped[str] = mapped_column(default="")

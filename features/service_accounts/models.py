@@ -1,7 +1,10 @@
+from typing import ClassVar
+
 from sqlalchemy import UniqueConstraint
 from sqlalchemy.orm import Mapped
 
 from tenantry.db.base import TenantOwned
+from tenantry.plans import Quota
 
 
 class ServiceAccountRow(TenantOwned):
@@ -9,5 +12,6 @@ class ServiceAccountRow(TenantOwned):
 
     __tablename__ = "service_accounts"
     __table_args__ = (UniqueConstraint("tenant_id", "name"),)
+    quota: ClassVar = Quota("service_accounts", free=2, team=50)
 
     name: Mapped[str]

@@ -10,6 +10,7 @@ from features.tenants.errors import OwnerIsAPerson
 from tenantry.clock import now
 from tenantry.db.base import Base, TenantOwned, tenant_foreign_key
 from tenantry.ids import new_id
+from tenantry.plans import Quota
 from tenantry.security.permissions import Role
 
 
@@ -20,6 +21,7 @@ class TenantRow(Base):
     __table_args__ = (
         UniqueConstraint("slug"),
         CheckConstraint("status IN ('active', 'suspended', 'deleting')", name="status"),
+        CheckConstraint("plan IN ('free', 'team', 'unlimited')", name="plan"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
@@ -35,6 +37,16 @@ class TenantRow(Base):
     def change(self, patch: TenantPatch) -> None:
         self.settings = SETTINGS.merge(self.settings, patch.settings)
         self.name, self.slug = patch.name or self.name, patch.slug or self.slug
+
+
+class PlanQuotaRow(Base):
+    """Global: a mirror of what slices declare, rewritten by every migration run. A plan without a row has no limit."""
+
+    __tablename__ = "plan_quotas"
+
+    plan: Mapped[str] = mapped_column(primary_key=True)
+    quota: Mapped[str] = mapped_column(primary_key=True)
+    most: Mapped[int]
 
 
 class MembershipRow(TenantOwned):
@@ -55,6 +67,7 @@ class MembershipRow(TenantOwned):
         Index(None, "tenant_id", "created_at", "id"),
     )
     readable_across_tenants: ClassVar[bool] = True
+    quota: ClassVar = Quota("members", free=10, team=500, counting="user_id IS NOT NULL")
 
     user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"), default=None)
     role: Mapped[str | None] = mapped_column(ForeignKey("roles.name"), default=None)

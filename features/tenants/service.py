@@ -4,6 +4,7 @@ from features.roles.api import require_grantable
 from features.tenants.dtos import Membership, Tenant, TenantCreate
 from features.tenants.models import MembershipRow, TenantRow
 from features.tenants.repository import MembershipRepository, TenantRepository
+from tenantry.config import Settings
 from tenantry.db.session import UnitOfWork
 from tenantry.ids import new_id
 from tenantry.security.permissions import Role
@@ -13,13 +14,14 @@ from tenantry.security.principal import Principal
 class TenantService:
     """Founding a tenant spans two aggregates: the tenant and its first membership."""
 
-    def __init__(self, unit_of_work: UnitOfWork) -> None:
-        self.unit_of_work = unit_of_work
+    def __init__(self, unit_of_work: UnitOfWork, settings: Settings) -> None:
+        self.unit_of_work, self.settings = unit_of_work, settings
 
     async def found(self, data: TenantCreate, founder: Principal) -> Tenant:
         tenant_id = new_id()
         await self.unit_of_work.bind_tenant(tenant_id)
-        tenant = await TenantRepository(self.unit_of_work).add(TenantRow(id=tenant_id, name=data.name, slug=data.slug))
+        row = TenantRow(id=tenant_id, name=data.name, slug=data.slug, plan=self.settings.default_plan)
+        tenant = await TenantRepository(self.unit_of_work).add(row)
         await MembershipService(self.unit_of_work).admit(Role.owner.name, user_id=founder.subject_id)
         return tenant
 

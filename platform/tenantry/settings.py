@@ -83,6 +83,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         about("Ed25519 private key (PEM) that signs access tokens; development makes one", secret=True,
               example="-----BEGIN PRIVATE KEY-----…"),
     ] = None  # fmt: skip
+    default_plan: Annotated[Literal["free", "team", "unlimited"], about("Plan of new tenants")] = "unlimited"
     access_token_seconds: Annotated[int, msgspec.Meta(ge=30, le=3600), about("Life of an access token")] = 600
     refresh_token_days: Annotated[
         int, msgspec.Meta(ge=1, le=365), about("Days without use after which a session ends")

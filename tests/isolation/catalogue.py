@@ -9,6 +9,7 @@ from tenantry.db.base import BOUND_USER, Base
 from tenantry.db.rls import POLICY, AllowReads, EnableTenantRls, is_tenant_owned
 from tenantry.db.roles import RUNTIME_ROLE
 from tenantry.feature import slice_modules
+from tests.isolation.quota_triggers import quota_faults
 
 __all__ = ("GLOBAL", "READ_POLICIES", "faults", "isolated_tables", "metadata_tables")
 
@@ -34,6 +35,7 @@ GLOBAL = {
     "tenants": Exempt("SELECT INSERT UPDATE DELETE", "what rows belong to; row-level security compares its id"),
     "roles": Exempt("SELECT", "the built-in roles are the same for all"),
     "role_permissions": Exempt("SELECT", "mirrors what slices declare"),
+    "plan_quotas": Exempt("SELECT", "mirrors what slices declare; a plan is the same for all its tenants"),
     "alembic_version": Exempt("SELECT", "readiness compares it with the code"),
 }
 OWN_ROWS = f"user_id = (SELECT {BOUND_USER})"
@@ -159,7 +161,17 @@ Check = Callable[[Connection], Iterator[str]]
 
 def faults(connection: Connection) -> list[str]:
     """One sentence for each fault, which begins with what has it. `connection` is an administrator's."""
-    checks: tuple[Check, ...] = (_security, _policies, _keys, _references, _grants, _views, _functions, _sentences)
+    checks: tuple[Check, ...] = (
+        _security,
+        _policies,
+        _keys,
+        _references,
+        _grants,
+        _views,
+        _functions,
+        quota_faults,
+        _sentences,
+    )
     return [fault for check in checks for fault in check(connection)]
 
 

@@ -161,6 +161,16 @@ ONCE = {
     ),
     "function-without-path": Mutation(f"{FUNCTION} AS 'SELECT 1'", "peek(): has no fixed search_path"),
     "function-for-anyone": Mutation(f"{FUNCTION} AS 'SELECT 1'", "peek(): PUBLIC may execute it"),
+    "quota-lifted": Mutation("DROP TRIGGER quota_projects ON projects", "projects: nothing keeps its quota projects"),
+    "quota-disabled": Mutation(
+        "ALTER TABLE api_keys DISABLE TRIGGER quota_api_keys", "api_keys: nothing keeps its quota api_keys"
+    ),
+    "quota-of-another": Mutation(
+        "DROP TRIGGER quota_projects ON projects; CREATE TRIGGER quota_projects AFTER INSERT ON projects"
+        " FOR EACH STATEMENT EXECUTE FUNCTION enforce_quota('members', 'true')",
+        "projects: the trigger of its quota projects is not the platform's",
+    ),
+    "quota-raised": Mutation("GRANT UPDATE ON plan_quotas TO tenantry_app", "plan_quotas: tenantry_app has UPDATE"),
     "sequence": Mutation(
         "CREATE SEQUENCE counted; GRANT USAGE ON counted TO tenantry_app", "tenantry_app may use sequence counted"
     ),

@@ -13,6 +13,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from tenantry.clock import now
 from tenantry.ids import new_id
+from tenantry.plans import Quota
 
 __all__ = ("BOUND_TENANT", "BOUND_USER", "VIEW", "Base", "TenantOwned", "is_view", "tenant_foreign_key")
 
@@ -66,6 +67,8 @@ class TenantOwned(Base):
 
     readable_across_tenants: ClassVar[bool] = False
     """True where a second policy shows people their own rows of any tenant."""
+    quota: ClassVar[Quota | None] = None
+    """How many a tenant may have; its migration says `op.enforce_quota`."""
 
     tenant_id: Mapped[UUID] = mapped_column(
         ForeignKey("tenants.id"), primary_key=True, server_default=text(BOUND_TENANT), sort_order=-2

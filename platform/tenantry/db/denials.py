@@ -1,7 +1,9 @@
 """What the database's errors mean to a client. Anything not listed is a fault of ours, and a 500."""
 
-from typing import TypeGuard
+from http import HTTPStatus
+from typing import ClassVar, TypeGuard
 
+import msgspec
 from psycopg import Error, InterfaceError, OperationalError
 from sqlalchemy.exc import DBAPIError
 
@@ -12,6 +14,7 @@ __all__ = (
     "DENIALS",
     "BrokenReference",
     "PoolExhausted",
+    "QuotaExceeded",
     "SchemaChanged",
     "SerializationFailure",
     "UnacceptableText",
@@ -106,6 +109,15 @@ class UnacceptableText(Unprocessable):
     title = "A value contains characters or a size that cannot be stored"
 
 
+class QuotaExceeded(AppError):
+    """Members of the problem: `quota`, its `limit`, and the `plan` that sets it."""
+
+    status = HTTPStatus.PAYMENT_REQUIRED
+    code = "quota_exceeded"
+    title = "The tenant's plan does not include more of these"
+    state: ClassVar = "TQ001"
+
+
 DENIALS: dict[str, type[AppError]] = {
     error.code: error
     for error in (
@@ -147,6 +159,8 @@ def translate(error: DBAPIError | Error) -> Exception:
         return DENIALS[diag.message_detail or ""](permission=diag.message_hint or None)
     if diag.constraint_name in AppError.by_constraint:
         return AppError.by_constraint[diag.constraint_name]()
+    if state == QuotaExceeded.state:
+        return QuotaExceeded(**msgspec.json.decode(diag.message_detail or "{}"))
     if state in BY_STATE:
         return BY_STATE[state]()
     if state is None:

@@ -32,7 +32,10 @@ __all__ = ("TenantNotBound", "UnitOfWork")
 T = TypeVar("T")
 Values = Mapping[str, Any]
 SET_USER = select(func.set_config("app.user_id", bindparam("id"), True))
-SET_TENANT = select(func.set_config("app.tenant_id", bindparam("id"), True), func.set_config("app.user_id", "", True))
+SET_TENANT = select(
+    func.set_config("app.tenant_id", bindparam("id"), True),
+    *(func.set_config(name, "", True) for name in ("app.user_id", "app.plan")),
+)
 
 
 class UnitOfWork:
