@@ -1,9 +1,11 @@
-from litestar import Controller, get, patch, post
+from uuid import UUID
+
+from litestar import Controller, delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import JSONBody
+from litestar.params import FromPath, JSONBody
 
 from features.tenants.dtos import MyTenant, Tenant, TenantCreate, TenantPatch
-from features.tenants.permissions import READ, WRITE
+from features.tenants.permissions import DELETE, READ, WRITE
 from features.tenants.repository import MyTenantRepository, TenantRepository
 from features.tenants.service import TenantService
 from tenantry.db.page import Page
@@ -52,3 +54,23 @@ class TenantController(Controller):
     ) -> Tenant:
         """Fields that are left out stay as they are, those of settings too."""
         return await tenants.alter(principal.tenant, lambda tenant: tenant.change(data))
+
+    @delete(
+        "/current",
+        opt=allow(DELETE, audit="tenant.deletion_scheduled"),
+        status_code=202,
+        summary="Delete the active tenant",
+    )
+    async def delete(self, tenancy: Tenancy, principal: CurrentPrincipal) -> Tenant:
+        """Nobody can use it from now on; until `erase_after` an owner can restore it, then all of its data goes."""
+        return await tenancy.schedule_erasure(principal.tenant)
+
+    @post(
+        "/{tenant_id:uuid}/restore",
+        opt=signed_in(audit="tenant.restored"),
+        status_code=200,
+        summary="Restore a tenant that is about to be deleted",
+    )
+    async def restore(self, tenant_id: FromPath[UUID], tenancy: Tenancy, principal: CurrentPrincipal) -> Tenant:
+        """For its owners."""
+        return await tenancy.restore(tenant_id, principal)

@@ -42,6 +42,8 @@ class Tenant(Struct):
     updated_at: datetime
     plan: Literal["free", "team", "unlimited"]
     settings: SETTINGS.whole  # type: ignore[name-defined]  # made at run time
+    erase_after: datetime | None
+    """When a tenant that is `deleting` can no longer be restored."""
 
     def __post_init__(self) -> None:
         """The row holds what was set, its view all there is."""
@@ -64,3 +66,5 @@ class MyTenant(Struct):
     status: Literal["active", "suspended", "deleting"]
     role: RoleName
     created_at: datetime
+    erase_after: datetime | None
+    """When a tenant that is `deleting` can no longer be restored."""

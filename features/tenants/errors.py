@@ -1,10 +1,25 @@
-from tenantry.errors import Conflict, NotFound
+from tenantry.errors import Conflict, Forbidden, NotFound
 
 
 class SlugTaken(Conflict):
     code = "tenant_slug_taken"
     title = "Another tenant has this slug"
     constraint = "uq_tenants_slug"
+
+
+class TenantNotRestorable(Conflict):
+    code = "tenant_not_restorable"
+    title = "This tenant is not about to be deleted, or its time to be restored is over"
+
+
+class StatusHinders(Conflict):
+    code = "tenant_status_hinders"
+    title = "The tenant's status does not allow this"
+
+
+class OwnerRequired(Forbidden):
+    code = "owner_required"
+    title = "Only an owner of the tenant may do this"
 
 
 class LastOwner(Conflict):

@@ -1,4 +1,4 @@
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -6,7 +6,7 @@ from sqlalchemy import CheckConstraint, Computed, FetchedValue, ForeignKey, Inde
 from sqlalchemy.orm import Mapped, mapped_column
 
 from features.tenants.dtos import SETTINGS, TenantPatch
-from features.tenants.errors import OwnerIsAPerson
+from features.tenants.errors import OwnerIsAPerson, StatusHinders, TenantNotRestorable
 from tenantry.clock import now
 from tenantry.db.base import Base, TenantOwned, tenant_foreign_key
 from tenantry.ids import new_id
@@ -33,10 +33,34 @@ class TenantRow(Base):
     plan: Mapped[str] = mapped_column(default="unlimited")
     settings: Mapped[dict[str, Any]] = mapped_column(default=dict)
     erase_after: Mapped[datetime | None] = mapped_column(default=None)
+    """Until then a tenant that is `deleting` can be restored; without one its erasure has begun."""
 
     def change(self, patch: TenantPatch) -> None:
         self.settings = SETTINGS.merge(self.settings, patch.settings)
         self.name, self.slug = patch.name or self.name, patch.slug or self.slug
+
+    def suspend(self) -> None:
+        self._turn("suspended", unless="deleting")
+
+    def resume(self) -> None:
+        self._turn("active", unless="deleting")
+
+    def schedule_erasure(self, grace: timedelta) -> None:
+        """Everybody is locked out from now on. Who asks again does not change the date, unless to an earlier one."""
+        erase_after = now() + grace
+        if self.status == "deleting":
+            erase_after = min(erase_after, self.erase_after or erase_after)
+        self.status, self.erase_after = "deleting", erase_after
+
+    def restore(self) -> None:
+        if self.status != "deleting" or self.erase_after is None or self.erase_after <= now():
+            raise TenantNotRestorable
+        self.status, self.erase_after = "active", None
+
+    def _turn(self, status: str, *, unless: str) -> None:
+        if self.status == unless:
+            raise StatusHinders(status=self.status)
+        self.status = status
 
 
 class PlanQuotaRow(Base):

@@ -1,7 +1,9 @@
+from datetime import timedelta
 from uuid import UUID
 
 from features.roles.api import require_grantable
 from features.tenants.dtos import Membership, Tenant, TenantCreate
+from features.tenants.errors import OwnerRequired, TenantNotFound
 from features.tenants.models import MembershipRow, TenantRow
 from features.tenants.repository import MembershipRepository, TenantRepository
 from tenantry.config import Settings
@@ -24,6 +26,25 @@ class TenantService:
         tenant = await TenantRepository(self.unit_of_work).add(row)
         await MembershipService(self.unit_of_work).admit(Role.owner.name, user_id=founder.subject_id)
         return tenant
+
+    async def schedule_erasure(self, tenant_id: UUID) -> Tenant:
+        grace = timedelta(days=self.settings.tenant_grace_days)
+        return await TenantRepository(self.unit_of_work).alter(tenant_id, lambda tenant: tenant.schedule_erasure(grace))
+
+    async def restore(self, tenant_id: UUID, by: Principal) -> Tenant:
+        """By an owner, who has to come from outside: nobody can work in a tenant that is about to be deleted.
+
+        Raises:
+            TenantNotFound: they are no member of such a tenant.
+        """
+        memberships = await MembershipRepository(self.unit_of_work).of_user(by.subject_id)
+        role = next((membership.role for membership in memberships if membership.tenant_id == tenant_id), None)
+        if role is None:
+            raise TenantNotFound
+        if role != Role.owner.name:
+            raise OwnerRequired
+        await self.unit_of_work.bind_tenant(tenant_id)
+        return await TenantRepository(self.unit_of_work).alter(tenant_id, TenantRow.restore)
 
 
 class MembershipService:

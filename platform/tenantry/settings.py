@@ -84,6 +84,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
               example="-----BEGIN PRIVATE KEY-----…"),
     ] = None  # fmt: skip
     default_plan: Annotated[Literal["free", "team", "unlimited"], about("Plan of new tenants")] = "unlimited"
+    tenant_grace_days: Annotated[
+        int, msgspec.Meta(ge=0, le=365), about("Days in which a tenant that its owner has deleted can be restored")
+    ] = 30
     access_token_seconds: Annotated[int, msgspec.Meta(ge=30, le=3600), about("Life of an access token")] = 600
     refresh_token_days: Annotated[
         int, msgspec.Meta(ge=1, le=365), about("Days without use after which a session ends")
