@@ -73,6 +73,16 @@ class PlanQuotaRow(Base):
     most: Mapped[int]
 
 
+class ErasureRow(Base):
+    """Global: evidence that outlives the tenant, whose id it has. The report is signed, and names no person."""
+
+    __tablename__ = "erasures"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    report: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
 class MembershipRow(TenantOwned):
     """Of a person or of a service account, in a built-in or a custom role.
 

@@ -20,6 +20,7 @@ from sqlalchemy.exc import OperationalError
 
 from tenantry.config import ConfigurationError, LoadedSettings, Settings, load_settings, masked, variable
 from tenantry.config_example import env_example
+from tenantry.console import console, say
 from tenantry.db.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from tenantry.db.engine import DATABASE_NAME, migration_url
 from tenantry.db.provision import create_tenantry, embedded_server, migration_config, provisioned
@@ -29,11 +30,6 @@ from tenantry.observability.tracing import are_traces_wanted
 from tenantry.observability.worker_metrics import worker_metrics
 
 APPLICATION = "tenantry.serving:application"
-console = Console()
-
-
-def say(line: str) -> None:
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _environment() -> LitestarEnv:

@@ -18,18 +18,14 @@ import msgspec
 from rich.progress import Progress, TaskID
 from sqlalchemy import Table
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tenantry.clock import now
 from tenantry.config import ConfigurationError, Settings, variable
 from tenantry.db.base import Base
 from tenantry.db.database import Database
-from tenantry.db.engine import create_engine, database_of, runtime_url
-from tenantry.db.migrations import check_head, head_revision
 from tenantry.db.session import UnitOfWork
+from tenantry.db.standalone import standalone_database
 from tenantry.feature import slice_modules
-from tenantry.readiness import NotReady
 
 __all__ = ("Account", "Seeder", "Seeding", "Sown", "seed")
 
@@ -114,16 +110,12 @@ async def seed(package: str, settings: Settings, scale: float, progress: Progres
     if settings.is_production:
         raise ConfigurationError(f"{variable('env')}: seeding is for development, and this is production")
     seeders = _in_order(package)
-    engine = create_engine(runtime_url(settings), settings)
-    try:
-        await _require_head(engine)
-        seeding = Seeding(database_of(engine), settings, scale, progress)
+    async with standalone_database(settings) as database:
+        seeding = Seeding(database, settings, scale, progress)
         for seeder in seeders:
             seeding.begin(seeder.name)
             await seeder.sow(seeding)
         return seeding
-    finally:
-        await engine.dispose()
 
 
 def _in_order(package: str) -> list[Seeder]:
@@ -136,12 +128,3 @@ def _in_order(package: str) -> list[Seeder]:
         raise ConfigurationError(f"No {missing}: run `pip install 'tenantry[dev]'` to seed") from error
     by_name = {seeder.name: seeder for seeder in found}
     return [by_name[name] for name in TopologicalSorter({s.name: s.after for s in found}).static_order()]
-
-
-async def _require_head(engine: AsyncEngine) -> None:
-    try:
-        await check_head(engine, head_revision())
-    except NotReady as error:
-        raise ConfigurationError(str(error)) from error
-    except DBAPIError as error:
-        raise ConfigurationError(f"{variable('database_url')}: no connection: {error.orig}") from error

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, text
 
 from tenantry.db.base import BOUND_USER, Base
 from tenantry.db.rls import POLICY, AllowReads, EnableTenantRls, is_tenant_owned
-from tenantry.db.roles import RUNTIME_ROLE
+from tenantry.db.roles import OWNER_ROLE, RUNTIME_ROLE
 from tenantry.feature import slice_modules
 from tests.isolation.quota_triggers import quota_faults
 
@@ -25,6 +25,7 @@ class Exempt(NamedTuple):
 class ReadPolicy(NamedTuple):
     using: str
     reason: str
+    role: str = "PUBLIC"
 
 
 GLOBAL = {
@@ -36,6 +37,7 @@ GLOBAL = {
     "roles": Exempt("SELECT", "the built-in roles are the same for all"),
     "role_permissions": Exempt("SELECT", "mirrors what slices declare"),
     "plan_quotas": Exempt("SELECT", "mirrors what slices declare; a plan is the same for all its tenants"),
+    "erasures": Exempt("INSERT", "evidence that outlives the tenant; only operators read it"),
     "alembic_version": Exempt("SELECT", "readiness compares it with the code"),
 }
 OWN_ROWS = f"user_id = (SELECT {BOUND_USER})"
@@ -44,6 +46,11 @@ READ_POLICIES = {
     ("tenants", "own_tenants"): ReadPolicy(
         f"id IN (SELECT tenant_id FROM memberships WHERE {OWN_ROWS})",  # noqa: S608 -- a constant
         "people see the tenants that they belong to",
+    ),
+    ("tenants", "operators"): ReadPolicy(
+        "true",
+        "operators' commands find tenants; the owner, which no service acts as, could lift the policies",
+        OWNER_ROLE,
     ),
 }
 DEFINER_FUNCTIONS: dict[str, str] = {}
@@ -64,7 +71,7 @@ TABLES = """
 """
 POLICIES = """
     SELECT p.polrelid::regclass::text AS table, p.polname AS name, p.polpermissive AS permissive,
-           p.polcmd::text AS command, p.polroles = '{0}' AS for_all, pg_get_expr(p.polqual, p.polrelid) AS using,
+           p.polcmd::text AS command, p.polroles::regrole[]::text AS roles, pg_get_expr(p.polqual, p.polrelid) AS using,
            pg_get_expr(p.polwithcheck, p.polrelid) AS checked
     FROM pg_policy p ORDER BY 1, 2
 """
@@ -226,7 +233,7 @@ def _reference_policies(connection: Connection) -> dict[object, tuple[Any, ...]]
     found: dict[object, tuple[Any, ...]] = {}
     for key, column, operation in (
         *((column, column, None) for column in ("tenant_id", "id")),
-        *((key, "id", AllowReads(SCRATCH, key[1], read.using)) for key, read in READ_POLICIES.items()),
+        *((key, "id", AllowReads(SCRATCH, key[1], read.using, read.role)) for key, read in READ_POLICIES.items()),
     ):
         with connection.begin_nested() as savepoint:
             connection.execute(text(f"CREATE TABLE {SCRATCH} (tenant_id uuid, id uuid, user_id uuid)"))

@@ -155,6 +155,12 @@ ONCE = {
         "CREATE VIEW seen WITH (security_invoker = on) AS TABLE projects; GRANT SELECT, UPDATE ON seen TO tenantry_app",
         "seen: tenantry_app has UPDATE",
     ),
+    "operators-opened-for-all": Mutation(
+        "ALTER POLICY operators ON tenants TO PUBLIC", "tenants: policy operators opens what is closed"
+    ),
+    "operators-opened-for-the-service": Mutation(
+        "ALTER POLICY operators ON tenants TO tenantry_app", "tenants: policy operators opens what is closed"
+    ),
     "definer-function": Mutation(
         f"{FUNCTION} SECURITY DEFINER SET search_path = public AS 'SELECT 1'",
         "peek(): is SECURITY DEFINER",

@@ -85,17 +85,17 @@ class DisableTenantRls(MigrateOperation):
 
 @Operations.register_operation("allow_reads")
 class AllowReads(MigrateOperation):
-    """A second policy, for SELECT only: people see their own rows of every tenant."""
+    """A second policy, for SELECT only: people see their own rows of every tenant, and `role` what it has to."""
 
-    def __init__(self, table: str, name: str, using: str) -> None:
-        self.table, self.name, self.using = table, name, using
+    def __init__(self, table: str, name: str, using: str, role: str = "PUBLIC") -> None:
+        self.table, self.name, self.using, self.role = table, name, using, role
 
     @classmethod
-    def allow_reads(cls, operations: Operations, table: str, *, name: str, using: str) -> None:
-        operations.invoke(cls(table, name, using))
+    def allow_reads(cls, operations: Operations, table: str, *, name: str, using: str, role: str = "PUBLIC") -> None:
+        operations.invoke(cls(table, name, using, role))
 
     def statements(self) -> list[str]:
-        return [f"CREATE POLICY {self.name} ON {self.table} FOR SELECT USING ({self.using})"]
+        return [f"CREATE POLICY {self.name} ON {self.table} FOR SELECT TO {self.role} USING ({self.using})"]
 
 
 @Operations.register_operation("grant_runtime")

@@ -68,10 +68,10 @@ class TokenService:
         """By their hashes, the one last used at the end."""
         self._remembered = remembered
         self._private_key = private_key
-        self._public_key = private_key.public_key()
+        self.public_key = private_key.public_key()
         self._issuer = issuer
         self.lifetime = lifetime
-        self._key_id = hashlib.sha256(self._public_key.public_bytes_raw()).hexdigest()[:16]
+        self._key_id = hashlib.sha256(self.public_key.public_bytes_raw()).hexdigest()[:16]
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "TokenService":
@@ -94,7 +94,12 @@ class TokenService:
             "nbf": issued,
             "exp": issued + self.lifetime,
         }
-        return jwt.encode(claims, self._private_key, ALGORITHM, headers={"kid": self._key_id, "typ": TYPE})
+        return self._signed(claims, TYPE)
+
+    def attest(self, claims: dict[str, Any], type_: str) -> str:
+        """A statement of this service, as a JWT that is no access token: `type_` is another than theirs."""
+        assert type_ != TYPE
+        return self._signed({"iss": self._issuer, "iat": now(), **claims}, type_)
 
     def verify(self, credential: bytes) -> Principal:
         if credential.startswith(KEY_PREFIX):
@@ -110,11 +115,14 @@ class TokenService:
         self._verified[digest] = token
         return token.principal
 
+    def _signed(self, claims: dict[str, Any], type_: str) -> str:
+        return jwt.encode(claims, self._private_key, ALGORITHM, headers={"kid": self._key_id, "typ": type_})
+
     def _decode(self, credential: bytes) -> _Verified:
         try:
             token = jwt.decode_complete(
                 credential,
-                self._public_key,
+                self.public_key,
                 algorithms=[ALGORITHM],
                 audience=AUDIENCE,
                 issuer=self._issuer,

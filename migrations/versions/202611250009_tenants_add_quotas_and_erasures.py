@@ -1,4 +1,4 @@
-"""Plans and their quotas
+"""Plans and their quotas; erasures, and how operators find tenants
 
 Revision: 0009, after 0007
 """
@@ -54,6 +54,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("plan", "quota", name=op.f("pk_plan_quotas")),
     )
     op.grant_runtime("plan_quotas", "SELECT")
+    op.create_table(
+        "erasures",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("report", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_erasures")),
+    )
+    op.grant_runtime("erasures", "INSERT")
+    # Commands find tenants as the owner. It could lift every policy anyway, and the service can never act as it.
+    op.allow_reads("tenants", name="operators", using="true", role="tenantry_owner")
     op.execute(ENFORCE_QUOTA)
     op.execute("REVOKE ALL ON FUNCTION enforce_quota FROM PUBLIC")
     op.enforce_quota("projects")
@@ -71,5 +81,7 @@ def downgrade() -> None:
     ):
         op.lift_quota(table, quota=quota)
     op.execute("DROP FUNCTION enforce_quota")
+    op.execute("DROP POLICY operators ON tenants")
+    op.drop_table("erasures")
     op.drop_table("plan_quotas")
     op.drop_constraint("ck_tenants_plan", "tenants")
