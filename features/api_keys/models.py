@@ -8,8 +8,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from features.api_keys.errors import ApiKeyEnded
 from tenantry.clock import now
 from tenantry.db.base import TenantOwned, tenant_foreign_key
-from tenantry.security.api_keys import NewKey
 from tenantry.plans import Quota
+from tenantry.security.api_keys import NewKey
 
 
 class ApiKeyRow(TenantOwned):

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from features.projects.repository import ProjectRepository
 from tenantry.config import Settings
 from tenantry.db import engine as engines
+from tenantry.db.denials import PoolExhausted
 from tenantry.db.engine import create_engine, create_lane, database_of, runtime_url
 from tenantry.db.lane.fast_lane import DatabaseBusy
 from tenantry.db.session import UnitOfWork
@@ -167,7 +168,7 @@ async def intruder(engine: AsyncEngine) -> AsyncIterator[UnitOfWork]:
 async def test_who_found_no_connection_cannot_go_on(engine: AsyncEngine, intruder: UnitOfWork) -> None:
     """Once the pool has a connection again, nothing happens on it without the question, and no commit does either."""
     async with engine.connect():
-        with pytest.raises(Exception, match="QueuePool limit"):
+        with pytest.raises(PoolExhausted):
             await intruder.scalar(FIRST)
 
     assert [True, True] == [await fails(intruder.scalar(SECOND)), await fails(intruder.commit())]

@@ -63,15 +63,20 @@ class Contract:
         operation: Operation,
         ids: Mapping[str, str] = MappingProxyType({}),
         headers: Mapping[str, str] = MappingProxyType({}),
-        like_the_example: bool = False,
     ) -> httpx.Response:
-        """A request with a minimal valid body; parameters of the path that are not given get ids that never were."""
+        """A request with a minimal valid body; parameters of the path that are not given get ids that never were.
+
+        Where a field has to name something that exists, which no sample does, it gets the example of the document.
+        """
         filled = {name: str(new_id()) for name in operation.parameters} | dict(ids)
         options = self.options(operation)
         options["headers"] |= headers
-        if like_the_example:
-            options["json"] |= self.example(operation)
-        return await api.request(operation.method, f"/{operation.path.format(**filled)}", **options)
+        path = f"/{operation.path.format(**filled)}"
+        response = await api.request(operation.method, path, **options)
+        if response.status_code == 422 and (better := self._better(operation, response)):
+            options["json"] |= better
+            response = await api.request(operation.method, path, **options)
+        return response
 
     def options(self, operation: Operation) -> dict[str, Any]:
         """Body and required parameters, as httpx takes them."""
@@ -90,16 +95,20 @@ class Contract:
         for method in ("POST", "GET"):
             if operation := self.find(method, collection):
                 response = await self.call(api, operation, ids)
-                if response.status_code == 422 and self.example(operation):
-                    # A field has to name something that exists, which no sample does.
-                    response = await self.call(api, operation, ids, like_the_example=True)
                 answer = response.json() if response.is_success and response.content else {"items": []}
                 for row in answer.get("items", [answer]):
                     if id := row.get(name) or row.get("id"):
                         return str(id)
         return None
 
-    def example(self, operation: Operation) -> dict[str, Any]:
+    def _better(self, operation: Operation, refused: httpx.Response) -> dict[str, Any]:
+        """The document's examples for the fields of a body that were refused."""
+        faults = {
+            fault.get("pointer", "").partition("/")[2].partition("/")[0] for fault in refused.json().get("errors", ())
+        }
+        return {name: value for name, value in self._example(operation).items() if name in faults}
+
+    def _example(self, operation: Operation) -> dict[str, Any]:
         """What the document shows as the body of a request; empty where it shows none."""
         body = (operation.document.get("requestBody") or {}).get("content", {}).get("application/json", {})
         schema = self.document["components"]["schemas"].get(body.get("schema", {}).get("$ref", "").rpartition("/")[2])

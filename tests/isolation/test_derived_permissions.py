@@ -35,15 +35,15 @@ async def derived(tenant: TenantHandle) -> dict[Any, tuple[Any, ...]]:
 async def test_nobody_writes_what_is_derived(world: World, acme: TenantHandle) -> None:
     """SQL of the service that gives permissions to members, or wakes a suspended tenant for them, changes nothing."""
     await role_of(acme, acme.member, READ)
-    await acme.run(text("UPDATE tenants SET status = 'suspended', plan = 'basic'"))
+    await acme.run(text("UPDATE tenants SET status = 'suspended', plan = 'free'"))
     before = await derived(acme)
 
     guest = await world.account("guest")
     await acme.run(text(FORGE))
     await acme.run(FORGE_NEW.bindparams(id=new_id(), user_id=guest.id))
 
-    assert ([READ], "suspended", "basic") == before[acme.member.id]
-    assert before | {guest.id: ([], "suspended", "basic")} == await derived(acme)
+    assert ([READ], "suspended", "free") == before[acme.member.id]
+    assert before | {guest.id: ([], "suspended", "free")} == await derived(acme)
 
 
 @pytest.mark.parametrize(("first", "second"), [("assume", "widen"), ("widen", "assume")])

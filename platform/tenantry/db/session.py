@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from psycopg.pq.abc import PGresult
-from sqlalchemy import Executable, Row, bindparam, func, select
+from sqlalchemy import Executable, Row
 from sqlalchemy.exc import MultipleResultsFound
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -21,7 +21,7 @@ from tenantry.db.lane.question import Question
 from tenantry.db.lane.statement import BoundStatement, Statement, bound
 from tenantry.db.lane.work import LaneWork
 from tenantry.db.tenant_tables import TenantNotBound, refuse_tenant_tables, tables_of
-from tenantry.db.transaction import Transaction
+from tenantry.db.transaction import SET_TENANT, SET_USER, Transaction
 from tenantry.db.verdict import Verdict
 from tenantry.errors import AppError
 from tenantry.observability.database import DatabaseTrip
@@ -31,11 +31,6 @@ __all__ = ("TenantNotBound", "UnitOfWork")
 
 T = TypeVar("T")
 Values = Mapping[str, Any]
-SET_USER = select(func.set_config("app.user_id", bindparam("id"), True))
-SET_TENANT = select(
-    func.set_config("app.tenant_id", bindparam("id"), True),
-    *(func.set_config(name, "", True) for name in ("app.user_id", "app.plan")),
-)
 
 
 class UnitOfWork:

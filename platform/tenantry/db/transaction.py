@@ -4,17 +4,22 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Executable, event
+from sqlalchemy import Connection, Executable, bindparam, event, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from tenantry.db.lane.question import Question
 
-__all__ = ("POOLED", "Transaction", "let_begin")
+__all__ = ("POOLED", "SET_TENANT", "SET_USER", "Transaction", "let_begin")
 
 Values = Mapping[str, Any]
 OPENING, PREPARES = "tenantry_opening", "tenantry_prepares"
 POOLED = "tenantry_pooled"
 """In the `info` of a connection: whether to keep nothing in it."""
+SET_USER = select(func.set_config("app.user_id", bindparam("id"), True))
+SET_TENANT = select(
+    func.set_config("app.tenant_id", bindparam("id"), True),
+    *(func.set_config(name, "", True) for name in ("app.user_id", "app.plan")),
+)
 PREPARED_AFTER = 5  # uses on one connection
 
 
