@@ -41,7 +41,7 @@ class MemberRow(TenantOwned):
 
 
 class InvitationRow(TenantOwned):
-    """Of an address, to a built-in or a custom role: who accepts it is deleted with it from the invited."""
+    """For an address, to a built-in or a custom role; to accept it deletes it."""
 
     __tablename__ = "invitations"
     __table_args__ = (

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from tenantry.clock import now
 from tenantry.errors import Conflict
 from tenantry.ids import new_id
+from tenantry.security.principal import Principal
 from tenantry.testing import Account, Api, Mailbox, TenantHandle, World, problem
 
 ACCEPT = "/invitations/accept"
@@ -31,17 +32,20 @@ async def invitations(api: Api, acme: TenantHandle) -> int:
     return len((await api.as_(acme.viewer).get("/invitations")).json()["items"])
 
 
-async def test_accept(api: Api, acme: TenantHandle, grace: Account, token: str) -> None:
-    """Whoever accepts is a member in the role of the invitation, which is used up; a token for the tenant is next."""
+async def test_accept(api: Api, world: World, acme: TenantHandle, grace: Account, token: str) -> None:
+    """Whoever accepts is a member in the role of the invitation, which is used up, and can work in the tenant."""
+    at_acme = api.bearing(world.tokens.issue(Principal(grace.id, grace.session_id, acme.id)))
+    before = await at_acme.get("/members")
+
     accepted = await api.as_(grace).post(ACCEPT, json={"token": token})
-    switched = await api.as_(grace).post("/auth/switch", json={"tenant_id": str(acme.id)})
-    project = await api.bearing(switched.json()["access_token"]).post("/projects", json={"name": "Apollo"})
+    after = await at_acme.get("/members")
     again = await api.as_(grace).post(ACCEPT, json={"token": token})
 
     assert 200 == accepted.status_code
     membership = {"tenant_id": str(acme.id), "subject_id": str(grace.id), "role": "member", "is_service_account": False}
     assert membership == accepted.json()
-    assert 201 == project.status_code
+    assert problem(403, "not_a_member") == before
+    assert (str(grace.id), "member") == tuple(after.json()["items"][0][key] for key in ("user_id", "role"))
     assert problem(404, "invalid_invitation") == again
     assert 0 == await invitations(api, acme)
 
