@@ -98,6 +98,7 @@ class MembershipRow(TenantOwned):
         tenant_foreign_key("service_account_id", "service_accounts.id", ondelete="CASCADE"),
         tenant_foreign_key("custom_role", "custom_roles.name", onupdate="CASCADE"),
         Index(None, "user_id"),
+        Index(None, "subject_id"),
         Index(None, "tenant_id", "created_at", "id"),
     )
     readable_across_tenants: ClassVar[bool] = True

@@ -310,6 +310,7 @@ def extend_memberships() -> None:
         op.f("fk_memberships_tenant_id_custom_role"), "memberships", "custom_roles",
         ["tenant_id", "custom_role"], ["tenant_id", "name"], onupdate="CASCADE",
     )  # fmt: skip
+    op.create_index(op.f("ix_memberships_subject_id"), "memberships", ["subject_id"])
     op.create_index(op.f("ix_memberships_tenant_id_created_at_id"), "memberships", ["tenant_id", "created_at", "id"])
 
 
@@ -369,6 +370,7 @@ def downgrade() -> None:
     for table in ("memberships", "tenants"):
         op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
     op.drop_index("ix_memberships_tenant_id_created_at_id", "memberships")
+    op.drop_index("ix_memberships_subject_id", "memberships")
     op.drop_constraint("fk_memberships_tenant_id_custom_role", "memberships")
     op.drop_constraint("fk_memberships_tenant_id_service_account_id", "memberships")
     op.drop_constraint("uq_memberships_tenant_id_subject_id", "memberships")

@@ -11,15 +11,18 @@ down_revision = "0007"
 branch_labels = None
 depends_on = None
 
-# Views look with the rights of whoever asks, so the policies of `memberships` hold for `members` too.
+BOUND_TENANT = "nullif(current_setting('app.tenant_id', true), '')::uuid"
+# Views look with the rights of whoever asks, so the policies of `memberships` hold for `members` too. There are two,
+# and with an OR between them PostgreSQL reads all memberships: the condition lets those of the tenant lead.
 PEOPLE = "CREATE VIEW people WITH (security_invoker = true) AS SELECT u.id, u.name, u.email FROM users u"
-MEMBERS = """
+MEMBERS = f"""
 CREATE VIEW members WITH (security_invoker = true) AS
 SELECT m.tenant_id, m.user_id AS id, p.name, p.email, coalesce(m.role, m.custom_role) AS role,
        m.created_at, m.updated_at
   FROM memberships m
   JOIN people p ON p.id = m.user_id
-"""
+ WHERE m.tenant_id = (SELECT {BOUND_TENANT})
+"""  # noqa: S608 -- a constant
 
 
 def upgrade() -> None:
@@ -28,12 +31,7 @@ def upgrade() -> None:
         op.grant_runtime(view, "SELECT")
     op.create_table(
         "invitations",
-        sa.Column(
-            "tenant_id",
-            sa.Uuid(),
-            server_default=sa.text("nullif(current_setting('app.tenant_id', true), '')::uuid"),
-            nullable=False,
-        ),
+        sa.Column("tenant_id", sa.Uuid(), server_default=sa.text(BOUND_TENANT), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("email", sa.Text(), nullable=False),
         sa.Column("built_in_role", sa.Text(), nullable=True),
