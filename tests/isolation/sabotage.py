@@ -21,13 +21,17 @@ from tests.isolation.catalogue import TENANT_COLUMN, metadata_tables
 
 __all__ = ("IN_CODE", "Sabotage", "in_the_database")
 
-PROOFS = (
-    "tests/isolation/test_principals.py",
-    "tests/isolation/test_two_tenants.py",
+ROWS = (
     "tests/isolation/test_unit_of_work.py",
-    "tests/isolation/test_lazy_authorization.py",
+    "tests/isolation/test_two_tenants.py",
     "tests/isolation/test_two_machines.py",
 )
+REQUESTS = (
+    "tests/isolation/test_questions.py",
+    "tests/isolation/test_principals.py",
+    "tests/isolation/test_lazy_authorization.py",
+)
+DERIVED = ("tests/isolation/test_derived_permissions.py", "features/members", "features/roles", "features/tenants")
 SLICES = ("features",)
 STRESS = ("tests/isolation/test_stress.py",)
 LANE = ("tests/faults/test_lane_authorization.py",)
@@ -57,18 +61,18 @@ class Sabotage(NamedTuple):
 def in_the_database(connection: "psycopg.Connection[Any]") -> Iterator[Sabotage]:
     """`connection` is to a migrated database, which is only read."""
     for table in sorted(metadata_tables() | TENANT_COLUMN.keys()):
-        yield Sabotage(f"{table} has no row-level security", PROOFS + SLICES + CATALOGUE, OPEN.format(table=table))
+        yield Sabotage(f"{table} has no row-level security", ROWS + CATALOGUE, OPEN.format(table=table))
     for function in QUESTIONS:
         (definition,) = connection.execute("SELECT pg_get_functiondef(%s::regproc)", [function]).fetchone() or ("",)
         for check in re.findall(r"WHEN (?:(?!WHEN).)+? THEN '[a-z][^\n]+", definition, re.DOTALL):
             said = " ".join(check.split("THEN")[1].split())
             # The first branch of CASE has to stay one, so the check stays, and never finds anything.
             blind = definition.replace(check, f"WHEN false THEN{check.split('THEN')[1]}")
-            yield Sabotage(f"{function} does not say {said}", PROOFS + SLICES, blind)
+            yield Sabotage(f"{function} does not say {said}", REQUESTS, blind)
         stays = definition.replace("''), true)", "''), false)")
-        yield Sabotage(f"{function} binds for longer than the transaction", STRESS + SLICES, stays)
+        yield Sabotage(f"{function} binds for longer than the transaction", STRESS, stays)
     for table, trigger in connection.execute(TRIGGERS).fetchall():
-        yield Sabotage(f"{table} lacks its trigger {trigger}", SLICES + PROOFS, f"DROP TRIGGER {trigger} ON {table}")
+        yield Sabotage(f"{table} lacks its trigger {trigger}", DERIVED, f"DROP TRIGGER {trigger} ON {table}")
     for verb in ("TRUNCATE", "REFERENCES"):
         yield Sabotage(f"the service may {verb} projects", CATALOGUE, f"GRANT {verb} ON projects TO tenantry_app")
     yield Sabotage("the service's role bypasses policies", CATALOGUE, "ALTER ROLE tenantry_app BYPASSRLS")
@@ -150,11 +154,11 @@ def _grants_anything() -> None:
 IN_CODE = {
     each.what: each
     for each in (
-        Sabotage("the tenant that is claimed is bound, and nothing asked", PROOFS, code=_asks_nothing),
-        Sabotage("a write commits without asking", PROOFS, code=_commits_unasked),
+        Sabotage("the tenant that is claimed is bound, and nothing asked", REQUESTS[1:], code=_asks_nothing),
+        Sabotage("a write commits without asking", REQUESTS[1:], code=_commits_unasked),
         Sabotage("a refusal is forgotten once a handler has caught it", LANE, code=_forgets_refusals),
-        Sabotage("tokens are believed without their signature", PROOFS, code=_believes_any_token),
-        Sabotage("API keys are believed without their secret", PROOFS + SLICES, code=_believes_any_secret),
+        Sabotage("tokens are believed without their signature", REQUESTS[1:], code=_believes_any_token),
+        Sabotage("API keys are believed without their secret", REQUESTS[1:] + SLICES, code=_believes_any_secret),
         Sabotage("cache keys forget the tenant", ("tests/contract/test_cache.py",), code=_forgets_tenant_in_cache_keys),
         Sabotage("roles are granted that nobody holds", SLICES, code=_grants_anything),
     )

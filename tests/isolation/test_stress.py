@@ -64,7 +64,8 @@ class Client:
     """One of many who ask for random things of their tenant, and for its neighbour's, and lose patience."""
 
     def __init__(self, api: Api, tenant: TenantHandle, own: list[str], foreign: list[str], number: int) -> None:
-        self.api, self.tenant, self.own, self.foreign = api.as_(tenant.member), tenant, own, foreign
+        """`api` has the credential of somebody of the tenant."""
+        self.api, self.tenant, self.own, self.foreign = api, tenant, own, foreign
         self.random = random.Random(f"{SEED}/{number}")  # a seed, so that a failure can be repeated
         self.number = number
         self.wrong: list[str] = []
@@ -112,14 +113,16 @@ class Client:
 
 
 async def test_sixty_four_clients_of_sixteen_tenants(served: Served, pooler: Pooler | None) -> None:
-    """No answer has another tenant's row, and afterwards no connection, of ours or of the pooler, is bound to one."""
+    """With sessions and API keys, no answer has another tenant's row, and afterwards no connection, of ours or of the pooler, is bound to one."""
     tenants = [await served.world.tenant(f"s{number}") for number in range(TENANTS)]
     rows = {
         tenant.slug: [str((await tenant.has(ProjectFactory, name=f"{tenant.slug} {n}")).id) for n in range(4)]
         for tenant in tenants
     }
+    keys = [await tenant.key(tenant.member.id, ("projects:read", "projects:write")) for tenant in tenants]
+    apis = [served.api.as_(tenant.member) for tenant in tenants] + [served.api.bearing(key.text) for key in keys]
     clients = [
-        Client(served.api, tenant, rows[tenant.slug], rows[tenants[(number + 1) % TENANTS].slug], number)
+        Client(apis[number % len(apis)], tenant, rows[tenant.slug], rows[tenants[(number + 1) % TENANTS].slug], number)
         for number, tenant in enumerate(tenants * (CLIENTS // TENANTS))
     ]
 

@@ -10,7 +10,7 @@ from tenantry.ids import new_id
 from tenantry.security.permissions import Role
 from tenantry.testing import Api, TenantHandle, World, problem
 
-FREE_PROJECTS, FREE_MEMBERS, FREE_SERVICE_ACCOUNTS = 20, 10, 2
+FREE_PROJECTS, FREE_MEMBERS, FREE_SERVICE_ACCOUNTS, FREE_API_KEYS = 20, 10, 2, 5
 INSERT_PROJECTS = text(
     "INSERT INTO projects (id, name, description, created_at, updated_at)"
     " SELECT gen_random_uuid(), 'project ' || n || :mark, '', now(), now() FROM generate_series(1, :number) n"
@@ -112,6 +112,20 @@ async def test_people_and_service_accounts(world: World, acme: TenantHandle) -> 
         await acme.run(account.bindparams(id=new_id(), name="one more"))
     with pytest.raises(QuotaExceeded):
         await acme.admit(await world.account(), Role.viewer)
+
+
+async def test_revoked_keys_make_room(api: Api, acme: TenantHandle) -> None:
+    """Of API keys those count that are good."""
+    await put_on(acme, "free")
+    keys = [await acme.key(acme.member.id, ["projects:read"]) for _ in range(FREE_API_KEYS)]
+    wanted = {"json": {"name": "one more", "scopes": ["projects:read"]}}
+
+    refused = await api.as_(acme.member).post("/api-keys", **wanted)
+    await api.as_(acme.member).delete(f"/api-keys/{keys[0].id}")
+    created = await api.as_(acme.member).post("/api-keys", **wanted)
+
+    assert problem(402, "quota_exceeded", quota="api_keys", limit=FREE_API_KEYS, plan="free") == refused
+    assert 201 == created.status_code
 
 
 @pytest.mark.parametrize("statement", ["UPDATE plan_quotas SET most = 1000", "UPDATE tenants SET plan = 'gold'"])
