@@ -113,7 +113,7 @@ class Client:
 
 
 async def test_sixty_four_clients_of_sixteen_tenants(served: Served, pooler: Pooler | None) -> None:
-    """With sessions and API keys, no answer has another tenant's row, and afterwards no connection, of ours or of the pooler, is bound to one."""
+    """No answer, to session or API key, has another tenant's row; no connection, ours or a pooler's, stays bound."""
     tenants = [await served.world.tenant(f"s{number}") for number in range(TENANTS)]
     rows = {
         tenant.slug: [str((await tenant.has(ProjectFactory, name=f"{tenant.slug} {n}")).id) for n in range(4)]
