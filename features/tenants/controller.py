@@ -39,7 +39,7 @@ class TenantController(Controller):
         principal: CurrentPrincipal,
     ) -> Tenant:
         """You become its owner. Use `POST /auth/switch` to get a token for it."""
-        return await tenancy.found(data, principal)
+        return await tenancy.found(data, principal.subject_id)
 
     @get("/current", opt=allow(READ), summary="Get the active tenant")
     async def current(self, tenants: Tenants, principal: CurrentPrincipal) -> Tenant:

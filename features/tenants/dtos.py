@@ -4,12 +4,10 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from features.roles.api import RoleName
 from tenantry.tenancy.settings import SettingsShape
 
 SETTINGS = SettingsShape.of("features")
-
-from features.roles.api import RoleName
-
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\S", examples=["Acme Corporation"])]
 Slug = Annotated[
     str,

@@ -22,6 +22,11 @@ class OwnerRequired(Forbidden):
     title = "Only an owner of the tenant may do this"
 
 
+class PersonNotFound(NotFound):
+    code = "person_not_found"
+    title = "Nobody has an account with this address"
+
+
 class LastOwner(Conflict):
     code = "last_owner"
     title = "A tenant keeps at least one owner; make somebody else an owner first"

@@ -19,12 +19,12 @@ class TenantService:
     def __init__(self, unit_of_work: UnitOfWork, settings: Settings) -> None:
         self.unit_of_work, self.settings = unit_of_work, settings
 
-    async def found(self, data: TenantCreate, founder: Principal) -> Tenant:
+    async def found(self, data: TenantCreate, founder: UUID) -> Tenant:
         tenant_id = new_id()
         await self.unit_of_work.bind_tenant(tenant_id)
         row = TenantRow(id=tenant_id, name=data.name, slug=data.slug, plan=self.settings.default_plan)
         tenant = await TenantRepository(self.unit_of_work).add(row)
-        await MembershipService(self.unit_of_work).admit(Role.owner.name, user_id=founder.subject_id)
+        await MembershipService(self.unit_of_work).admit(Role.owner.name, user_id=founder)
         return tenant
 
     async def schedule_erasure(self, tenant_id: UUID) -> Tenant:

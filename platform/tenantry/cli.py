@@ -25,6 +25,8 @@ from tenantry.db.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from tenantry.db.engine import DATABASE_NAME, migration_url
 from tenantry.db.provision import create_tenantry, embedded_server, migration_config, provisioned
 from tenantry.db.roles import MIGRATOR_ROLE, RUNTIME_ROLE, UnsafeRole
+from tenantry.errors import AppError
+from tenantry.feature import slice_modules
 from tenantry.http.protocol import Protocol
 from tenantry.observability.tracing import are_traces_wanted
 from tenantry.observability.worker_metrics import worker_metrics
@@ -189,6 +191,9 @@ add_migration_commands(database)
 database.add_command(bootstrap)
 for command in (routes_command, info_command, run, config, openapi, psql, seed, feature, database):
     tenantry.add_command(command)
+for module in slice_modules("features", "commands"):
+    for command in module.commands:
+        tenantry.add_command(command)
 
 
 def _refuse_taken_port(settings: Settings) -> None:
@@ -203,6 +208,10 @@ def _refuse_taken_port(settings: Settings) -> None:
             ) from error
 
 
+def _complain(sentence: str) -> None:
+    Console(stderr=True).print(sentence, style="bold red", highlight=False, markup=False, soft_wrap=True)
+
+
 def main() -> None:
     """Entry point: faults of the person's making end in one clear sentence instead of a traceback."""
     # By default SIGTERM would leave PostgreSQL running.
@@ -210,13 +219,13 @@ def main() -> None:
     try:
         tenantry.main(prog_name="tenantry")
     except (CommandError, ConfigurationError, EmbeddedPostgresError, UnsafeRole) as error:
-        Console(stderr=True).print(str(error), style="bold red", highlight=False, markup=False, soft_wrap=True)
+        _complain(str(error))
         sys.exit(2)
+    except AppError as error:
+        _complain(f"{error} ({error.code})")
+        sys.exit(1)
     except (psycopg.OperationalError, OperationalError) as error:
-        Console(stderr=True).print(
-            f"The database does not answer: {getattr(error, 'orig', error)}", style="bold red", highlight=False,
-            markup=False, soft_wrap=True,
-        )  # fmt: skip
+        _complain(f"The database does not answer: {getattr(error, 'orig', error)}")
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(0)

@@ -20,6 +20,7 @@ from tenantry.tenancy.erasure import REPORT_TYPE, ErasureIncomplete, TenantNotDu
 from tenantry.tenancy.tables import owned_tables
 from tenantry.testing import Api, TenantHandle, problem
 from tenantry.testing.databases import DatabaseUrls
+from tests.isolation.leaks import factories_for
 from tests.isolation.operations import Contract
 
 ROBOT = (
@@ -61,6 +62,9 @@ async def fill(app: Litestar, api: Api, tenant: TenantHandle) -> None:
     for operation in contract.operations:
         if operation.method == "POST" and not operation.parameters:
             await contract.call(api.as_(tenant.owner), operation)
+    for table in owned_tables():
+        for factory in factories_for(table.name):
+            await tenant.has(factory)
     id = new_id()
     for statement in ROBOT:
         await tenant.run(text(statement).bindparams(id=id))

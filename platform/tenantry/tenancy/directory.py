@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, column, create_engine, select, table, text
+from sqlalchemy import Connection, Select, column, create_engine, select, table, text
 
 from tenantry.config import Settings
 from tenantry.db.engine import migration_url
@@ -30,7 +31,8 @@ class KnownTenant(msgspec.Struct, frozen=True):
         return self.status == "deleting" and (self.erase_after is None or self.erase_after <= moment)
 
 
-ALL = select(*map(column, KnownTenant.__struct_fields__)).select_from(table("tenants"))
+FIELDS: list[Any] = [column(name) for name in KnownTenant.__struct_fields__]
+ALL: Select[Any] = select(*FIELDS).select_from(table("tenants"))
 
 
 class NoSuchTenant(NotFound):

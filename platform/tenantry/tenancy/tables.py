@@ -3,7 +3,7 @@
 from sqlalchemy import Column, Table, func, select, table, text
 from sqlalchemy.schema import ForeignKeyConstraint
 
-from tenantry.db.base import Base
+from tenantry.db.base import Base, is_view
 from tenantry.db.rls import is_tenant_owned
 from tenantry.db.session import UnitOfWork
 from tenantry.feature import slice_modules
@@ -32,7 +32,7 @@ def mentions() -> list[Column[object]]:
     return [
         column
         for table in Base.metadata.sorted_tables
-        if not is_tenant_owned(table)
+        if not is_tenant_owned(table) and not is_view(table)
         for constraint in table.constraints
         if isinstance(constraint, ForeignKeyConstraint) and constraint.referred_table.name == "tenants"
         for column in constraint.columns
