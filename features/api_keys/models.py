@@ -7,7 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from features.api_keys.errors import ApiKeyEnded
 from tenantry.clock import now
-from tenantry.db.base import TenantOwned, tenant_foreign_key
+from tenantry.db.base import SECRET, TenantOwned, tenant_foreign_key
 from tenantry.plans import Quota
 from tenantry.security.api_keys import NewKey
 
@@ -27,8 +27,8 @@ class ApiKeyRow(TenantOwned):
     name: Mapped[str]
     hint: Mapped[str]
     """The last characters of the key."""
-    secret_hash: Mapped[bytes]
-    previous_hash: Mapped[bytes | None] = mapped_column(default=None)
+    secret_hash: Mapped[bytes] = mapped_column(info=SECRET)
+    previous_hash: Mapped[bytes | None] = mapped_column(default=None, info=SECRET)
     previous_until: Mapped[datetime | None] = mapped_column(default=None)
     """Until when the key before the last rotation is good as well."""
     scopes: Mapped[list[str]]

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from features.members.errors import InvitedJustNow
 from tenantry.clock import now
-from tenantry.db.base import VIEW, Base, TenantOwned, tenant_foreign_key
+from tenantry.db.base import SECRET, VIEW, Base, TenantOwned, tenant_foreign_key
 from tenantry.ids import new_id
 from tenantry.security.permissions import Role
 
@@ -55,7 +55,7 @@ class InvitationRow(TenantOwned):
     email: Mapped[str]
     built_in_role: Mapped[str | None] = mapped_column(ForeignKey("roles.name"), default=None)
     custom_role: Mapped[str | None] = mapped_column(default=None)
-    token_hash: Mapped[bytes]
+    token_hash: Mapped[bytes] = mapped_column(info=SECRET)
     invited_by: Mapped[UUID]
     sent_at: Mapped[datetime]
     expires_at: Mapped[datetime]

@@ -5,13 +5,17 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from features.tenants.dtos import MyTenant, Tenant, TenantCreate, TenantPatch
-from features.tenants.permissions import DELETE, READ, WRITE
+from features.tenants.permissions import DELETE, EXPORT, READ, WRITE
 from features.tenants.repository import MyTenantRepository, TenantRepository
 from features.tenants.service import TenantService
+from tenantry.clock import now
+from tenantry.db.database import Database
 from tenantry.db.page import Page
+from tenantry.http.download import Download
 from tenantry.http.page import PageQuery
 from tenantry.http.policy import allow, signed_in
 from tenantry.security.principal import CurrentPrincipal
+from tenantry.tenancy.export import MEDIA_TYPE, export
 
 Tenants = NamedDependency[TenantRepository]
 MyTenants = NamedDependency[MyTenantRepository]
@@ -74,3 +78,20 @@ class TenantController(Controller):
     async def restore(self, tenant_id: FromPath[UUID], tenancy: Tenancy, principal: CurrentPrincipal) -> Tenant:
         """For its owners."""
         return await tenancy.restore(tenant_id, principal)
+
+    @get(
+        "/current/export",
+        opt=allow(EXPORT, audit="tenant.exported"),
+        media_type=MEDIA_TYPE,
+        summary="Export the active tenant",
+    )
+    async def export(
+        self, tenants: Tenants, database: NamedDependency[Database], principal: CurrentPrincipal
+    ) -> Download:
+        """A zip with all of its data at this moment: a file of JSON lines for each table, secrets left out.
+
+        `manifest.json` comes last and has their digests; a file that does not open as a zip is not whole.
+        """
+        tenant = await tenants.get(principal.tenant)
+        parts = export(database, tenant.id, by=principal, permission=EXPORT)
+        return Download(parts, f"{tenant.slug}-{now():%Y-%m-%d}.zip", MEDIA_TYPE)

@@ -15,13 +15,16 @@ from tenantry.clock import now
 from tenantry.ids import new_id
 from tenantry.plans import Quota
 
-__all__ = ("BOUND_TENANT", "BOUND_USER", "VIEW", "Base", "TenantOwned", "is_view", "tenant_foreign_key")
+__all__ = ("BOUND_TENANT", "BOUND_USER", "SECRET", "VIEW", "Base", "TenantOwned", "is_view", "tenant_foreign_key")
 
 BOUND_TENANT = "nullif(current_setting('app.tenant_id', true), '')::uuid"
 """The tenant of the transaction. The setting is '' rather than NULL after a transaction that had bound one."""
 BOUND_USER = "nullif(current_setting('app.user_id', true), '')::uuid"
 VIEW: dict[str, Any] = {"info": {"view": True}}
 """`__table_args__` of a class that is read from a view; a migration makes the view, by hand."""
+
+SECRET: dict[str, Any] = {"secret": True}
+"""`info` of a column that never leaves with an export: `mapped_column(info=SECRET)`."""
 
 
 class Base(DeclarativeBase):

@@ -1,5 +1,6 @@
 """Where units of work come from."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -7,8 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tenantry.db.lane.fast_lane import FastLane
 from tenantry.db.session import UnitOfWork
+from tenantry.db.transaction import READ_SNAPSHOT
 
 __all__ = ("Database",)
+
+SNAPSHOTS_AT_ONCE = 2
 
 
 class Database:
@@ -17,6 +21,7 @@ class Database:
     def __init__(self, engine: AsyncEngine, lane: FastLane | None = None) -> None:
         self._engine = engine
         self._lane = lane
+        self._snapshots = asyncio.Semaphore(SNAPSHOTS_AT_ONCE)
 
     def unit_of_work(self, *, fast: bool = False, repeatable: bool = False) -> UnitOfWork:
         """`repeatable`: whoever uses it changes nothing elsewhere, so all of it can be done again after a conflict.
@@ -35,3 +40,16 @@ class Database:
             await unit_of_work.commit()
         finally:
             await unit_of_work.close()
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[UnitOfWork]:
+        """To read much at one moment; nothing of it is kept.
+
+        It can last as long as a client takes to receive it, so only few may have a connection at a time.
+        """
+        async with self._snapshots:
+            unit_of_work = UnitOfWork(self._engine.execution_options(**READ_SNAPSHOT))
+            try:
+                yield unit_of_work
+            finally:
+                await unit_of_work.close()

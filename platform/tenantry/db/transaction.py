@@ -9,10 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from tenantry.db.lane.question import Question
 
-__all__ = ("POOLED", "SET_TENANT", "SET_USER", "Transaction", "let_begin")
+__all__ = ("POOLED", "READ_SNAPSHOT", "SET_TENANT", "SET_USER", "Transaction", "let_begin")
 
 Values = Mapping[str, Any]
-OPENING, PREPARES = "tenantry_opening", "tenantry_prepares"
+OPENING, PREPARES, BEGIN = "tenantry_opening", "tenantry_prepares", "tenantry_begin"
 POOLED = "tenantry_pooled"
 """In the `info` of a connection: whether to keep nothing in it."""
 SET_USER = select(func.set_config("app.user_id", bindparam("id"), True))
@@ -20,6 +20,8 @@ SET_TENANT = select(
     func.set_config("app.tenant_id", bindparam("id"), True),
     *(func.set_config(name, "", True) for name in ("app.user_id", "app.plan")),
 )
+READ_SNAPSHOT = {BEGIN: "BEGIN ISOLATION LEVEL REPEATABLE READ"}
+"""Options of an engine whose transactions see one moment, however many statements they take."""
 PREPARED_AFTER = 5  # uses on one connection
 
 
@@ -83,6 +85,7 @@ def let_begin(engine: AsyncEngine, pooled_limits: str) -> None:
         driver: Any = connection.connection.driver_connection
         driver.prepare_threshold = None  # several statements at once cannot be prepared
         pooled = connection.info[POOLED]
-        connection.exec_driver_sql(f"BEGIN; {pooled_limits if pooled else ''}{options.get(OPENING, '')}")
+        begin, opening = options.get(BEGIN, "BEGIN"), options.get(OPENING, "")
+        connection.exec_driver_sql(f"{begin}; {pooled_limits if pooled else ''}{opening}")
         if options.get(PREPARES) and not pooled:
             driver.prepare_threshold = PREPARED_AFTER
