@@ -116,7 +116,7 @@ sessions = st.builds(
 keys = st.builds(
     KeyState, subjects, st.booleans(), mostly("own", "never was", "of another tenant"),
     mostly(CURRENT, PREVIOUS, WRONG, None), st.sampled_from(["future", "past", None]), mostly(False, True),
-    mostly(None, "future", "past"), some_permissions,
+    mostly(None, "future", "past"), st.just(frozenset(NAMES)) | some_permissions,
 )  # fmt: skip
 
 
