@@ -12,7 +12,7 @@ import msgspec
 import rich_click as click
 from rich.table import Column, Table
 
-from features.tenants.dtos import TenantCreate
+from features.tenants.dtos import Slug, TenantCreate
 from features.tenants.errors import PersonNotFound
 from features.tenants.models import TenantRow
 from features.tenants.repository import TenantRepository
@@ -27,6 +27,8 @@ from tenantry.plans import Plan
 from tenantry.security.tokens import TokenService
 from tenantry.tenancy.directory import KnownTenant, all_tenants, tenant_called
 from tenantry.tenancy.erasure import erase
+from tenantry.tenancy.export import export
+from tenantry.tenancy.importing import import_tenant
 from tenantry.tenancy.people import person_with
 
 T = TypeVar("T")
@@ -41,7 +43,7 @@ settings_of_command = click.make_pass_decorator(Settings)
 @click.group()
 @click.pass_context
 def tenants(context: click.Context) -> None:
-    """Tenants: list, create, suspend, delete, erase."""
+    """Tenants: list, create, suspend, delete, erase, export, import."""
     context.obj = load_settings(serving=False).settings
     if {"-h", "--help"}.isdisjoint(sys.argv):
         context.with_resource(embedded_server(context.obj, say))
@@ -153,6 +155,48 @@ def erase_(settings: Settings, report: Path | None) -> None:
     """Erase all tenants whose grace is over. It can be repeated, and be run by a timer."""
     moment = now()
     erase_all(settings, [tenant for tenant in all_tenants(settings) if tenant.is_due(moment)], signer(settings), report)
+
+
+@tenants.command("export")
+@click.argument("slug")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@settings_of_command
+def export_(settings: Settings, slug: str, file: Path) -> None:
+    """Write all data of a tenant into a zip: a file for each table, and a manifest."""
+    tenant = tenant_called(settings, slug)
+
+    async def write(database: Database) -> None:
+        draft = file.with_name(f".{file.name}.part")
+        try:
+            with draft.open("wb") as output:
+                async for part in export(database, tenant.id):
+                    output.write(part)
+            draft.replace(file)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    on_database(settings, write)
+    say(f"Wrote {file}")
+
+
+@tenants.command("import")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--slug", required=True, help="Of the tenant that it becomes.")
+@click.option("--owner", help="E-mail address of an account that is to own it, beside the owners it had.")
+@click.option("--plan", type=click.Choice([*Plan]), help="Else that of TENANTRY_DEFAULT_PLAN.")
+@settings_of_command
+def import_(settings: Settings, file: Path, slug: str, owner: str | None, plan: str | None) -> None:
+    """Make a new tenant of an export. People are found by their addresses; whoever has no account is left out."""
+    try:
+        msgspec.convert(slug, Slug)
+    except msgspec.ValidationError as error:
+        raise click.UsageError(f"{error}.") from error
+    chosen = str(plan or settings.default_plan)
+    report = on_database(settings, partial(import_tenant, path=file, slug=slug, plan=chosen, owner=owner))
+    say(f"Created {slug}: {', '.join(f'{rows} {table}' for table, rows in report.rows.items() if rows)}")
+    for table, reasons in report.skipped.items():
+        for reason, rows in reasons.items():
+            say(f"Left out {rows} {table}: {reason}")
 
 
 def signer(settings: Settings) -> TokenService:

@@ -162,7 +162,7 @@ async def test_sign_up_can_be_repeated(hurried: None, app: Litestar, settings: S
     assert (202, email, 204) == (taken.status_code, message["To"], verified.status_code)
 
 
-async def test_resend_can_be_repeated(hurried: None, app: Litestar, settings: Settings) -> None:
+async def test_resend_can_be_repeated(app: Litestar, settings: Settings) -> None:
     """A link that could not be sent again is sent when it is asked for once more, without waiting for a minute."""
     port, inbox, email = free_port(), Inbox(), f"ada-{new_id().hex}@example.com"
     async with client_of(msgspec.structs.replace(settings, smtp_url=f"smtp://127.0.0.1:{port}")) as api:

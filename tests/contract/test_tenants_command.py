@@ -111,3 +111,24 @@ async def test_erased_at_once(
     assert f"{stored}\n" == (tmp_path / "reports").read_text()
     assert str(acme.id) == claims["tenant"]
     assert "no_such_tenant" in gone[2]
+
+
+async def test_exported_and_imported(api: Api, operator: Operator, acme: TenantHandle, tmp_path: Path) -> None:
+    """What one tenant had is another's: its people are members in their roles, and its projects are there."""
+    await api.as_(acme.member).post("/projects", json={"name": "Apollo"})
+    file, copy = tmp_path / "acme.zip", f"{acme.slug}-copy"
+
+    told = operator.run(f"export {acme.slug} {file}", f"import {file} --slug {copy}")
+    again = operator.run(f"import {file} --slug {copy}")
+    file.write_bytes(file.read_bytes()[:-1])
+    cut = operator.run(f"import {file} --slug {copy}-2")
+    mine = (await api.as_(acme.member).get("/tenants")).json()["items"]
+    switched = await api.as_(acme.member).post("/auth/switch", json={"tenant_id": operator.listed()[copy]["id"]})
+    projects = await api.bearing(switched.json()["access_token"]).get("/projects")
+
+    assert (0, True) == (told[0], f"Created {copy}: 1 projects, 4 memberships" in told[1]), told
+    assert {acme.slug: "member", copy: "member"} == {each["slug"]: each["role"] for each in mine}
+    assert ["Apollo"] == [each["name"] for each in projects.json()["items"]]
+    assert (2, 2) == (again[0], cut[0])
+    assert "Another tenant has this slug" in again[2]
+    assert f"{copy}-2" not in operator.listed()

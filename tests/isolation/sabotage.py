@@ -31,7 +31,13 @@ REQUESTS = (
     "tests/isolation/test_principals.py",
     "tests/isolation/test_lazy_authorization.py",
 )
-DERIVED = ("tests/isolation/test_derived_permissions.py", "features/members", "features/roles", "features/tenants")
+DERIVED = (
+    "tests/isolation/test_derived_permissions.py",
+    "tests/contract/test_quotas.py",
+    "features/members",
+    "features/roles",
+    "features/tenants",
+)
 SLICES = ("features",)
 STRESS = ("tests/isolation/test_stress.py",)
 LANE = ("tests/faults/test_lane_authorization.py",)
