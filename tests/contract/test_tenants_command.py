@@ -27,7 +27,7 @@ class Operator:
 
     def listed(self) -> dict[str, dict[str, Any]]:
         _, told, _ = self.run("list --json")
-        return {tenant["slug"]: tenant for tenant in map(json.loads, told.splitlines())}
+        return {tenant["slug"]: tenant for tenant in map(json.loads, told.rstrip("\n").split("\n"))}
 
 
 @pytest.fixture
