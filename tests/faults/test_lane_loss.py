@@ -73,9 +73,8 @@ def stored(urls: DatabaseUrls, tenant_id: UUID) -> Counter[str]:
 async def seconds_until_healthy(api: Api, served: Served) -> float:
     """Until fifty requests in a row are served, and the lane is open."""
     began, row = time.monotonic(), 0
-    while row < 50 and time.monotonic() - began < 10:
+    while (row < 50 or not served.lane.takes(object())) and time.monotonic() - began < 10:
         row = row + 1 if (await api.get("/projects?limit=1")).is_success else 0
-    assert served.lane.takes(object())
     return time.monotonic() - began
 
 
