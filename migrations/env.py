@@ -7,7 +7,8 @@ from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import Connection, text
 from sqlalchemy.types import TypeDecorator
 
-import tenantry.db.rls  # noqa: F401 -- adds the operations that migrations use
+import tenantry.db.rls
+import tenantry.limits.models  # noqa: F401 -- a table that no slice owns
 from tenantry.db.base import Base, is_view
 from tenantry.db.migrations import VERSION_TABLE
 from tenantry.db.quotas import declared_quotas

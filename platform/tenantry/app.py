@@ -12,6 +12,7 @@ from tenantry.http.gate import GatePlugin
 from tenantry.http.headers import HttpPlugin
 from tenantry.http.openapi import OpenApiPlugin
 from tenantry.inject import InjectPlugin
+from tenantry.limits.plugin import LimitsPlugin
 from tenantry.mail import MailPlugin
 from tenantry.observability.logging import LoggingPlugin
 from tenantry.observability.metrics import MetricsPlugin
@@ -35,6 +36,7 @@ def create_app(settings: Settings | None = None, *, features: str = "features") 
             HttpPlugin(settings),
             DatabasePlugin(settings, readiness),
             CachePlugin(settings, readiness),
+            LimitsPlugin(),
             MailPlugin(settings),
             security,
             GatePlugin(settings, security.tokens, readiness),

@@ -9,17 +9,10 @@ from tenantry.db.base import BOUND_USER, Base
 from tenantry.db.rls import POLICY, AllowReads, EnableTenantRls, is_tenant_owned
 from tenantry.db.roles import OWNER_ROLE, RUNTIME_ROLE
 from tenantry.feature import slice_modules
+from tests.isolation.global_tables import GLOBAL
 from tests.isolation.quota_triggers import quota_faults
 
 __all__ = ("GLOBAL", "READ_POLICIES", "faults", "isolated_tables", "metadata_tables")
-
-
-class Exempt(NamedTuple):
-    """A table that holds rows of no tenant or of all."""
-
-    verbs: str
-    """What the runtime role may do with it at most."""
-    reason: str
 
 
 class ReadPolicy(NamedTuple):
@@ -28,18 +21,6 @@ class ReadPolicy(NamedTuple):
     role: str = "PUBLIC"
 
 
-GLOBAL = {
-    "users": Exempt("SELECT INSERT UPDATE", "one person is a member of many tenants"),
-    "sign_ups": Exempt("SELECT INSERT UPDATE DELETE", "nobody is anybody's member yet"),
-    "sessions": Exempt("SELECT INSERT UPDATE", "a session works for one tenant after another"),
-    "refresh_tokens": Exempt("SELECT INSERT UPDATE DELETE", "each belongs to a session"),
-    "tenants": Exempt("SELECT INSERT UPDATE DELETE", "what rows belong to; row-level security compares its id"),
-    "roles": Exempt("SELECT", "the built-in roles are the same for all"),
-    "role_permissions": Exempt("SELECT", "mirrors what slices declare"),
-    "plan_quotas": Exempt("SELECT", "mirrors what slices declare; a plan is the same for all its tenants"),
-    "erasures": Exempt("INSERT", "evidence that outlives the tenant; only operators read it"),
-    "alembic_version": Exempt("SELECT", "readiness compares it with the code"),
-}
 OWN_ROWS = f"user_id = (SELECT {BOUND_USER})"
 READ_POLICIES = {
     ("memberships", "own_memberships"): ReadPolicy(OWN_ROWS, "people see which tenants they belong to"),

@@ -3,12 +3,15 @@
 @get(opt=allow(READ))                           a member of the active tenant with this permission
 @post(opt=signed_in())                          anyone with a live session
 @post(opt=public("how an account begins"))      anyone; the reason is for the reader
+
+Each takes `rate=Rate(10, per=timedelta(minutes=1))`: how often one caller may use the route.
 """
 
 from typing import Any
 
 import msgspec
 
+from tenantry.limits.rate import Rate
 from tenantry.security.permissions import Permission
 
 __all__ = ("OPT_KEY", "Allow", "Policy", "Public", "SignedIn", "allow", "policy_of", "public", "signed_in")
@@ -20,29 +23,32 @@ class Allow(msgspec.Struct, frozen=True):
     permission: Permission
     audit: str | None = None
     """Name of what has happened when the route succeeds; its access line carries it as `effect`."""
+    rate: Rate | None = None
 
 
 class SignedIn(msgspec.Struct, frozen=True):
     audit: str | None = None
+    rate: Rate | None = None
 
 
 class Public(msgspec.Struct, frozen=True):
     reason: str
+    rate: Rate | None = None
 
 
 Policy = Allow | SignedIn | Public
 
 
-def allow(permission: Permission, *, audit: str | None = None) -> dict[str, Policy]:
-    return {OPT_KEY: Allow(permission, audit)}
+def allow(permission: Permission, *, audit: str | None = None, rate: Rate | None = None) -> dict[str, Policy]:
+    return {OPT_KEY: Allow(permission, audit, rate)}
 
 
-def signed_in(*, audit: str | None = None) -> dict[str, Policy]:
-    return {OPT_KEY: SignedIn(audit)}
+def signed_in(*, audit: str | None = None, rate: Rate | None = None) -> dict[str, Policy]:
+    return {OPT_KEY: SignedIn(audit, rate)}
 
 
-def public(reason: str) -> dict[str, Policy]:
-    return {OPT_KEY: Public(reason)}
+def public(reason: str, *, rate: Rate | None = None) -> dict[str, Policy]:
+    return {OPT_KEY: Public(reason, rate)}
 
 
 def policy_of(handler: Any) -> Policy | None:

@@ -1,0 +1,28 @@
+"""The tables that no tenant owns: the short list."""
+
+from typing import NamedTuple
+
+__all__ = ("GLOBAL",)
+
+
+class Exempt(NamedTuple):
+    """A table that holds rows of no tenant or of all."""
+
+    verbs: str
+    """What the runtime role may do with it at most."""
+    reason: str
+
+
+GLOBAL = {
+    "users": Exempt("SELECT INSERT UPDATE", "one person is a member of many tenants"),
+    "sign_ups": Exempt("SELECT INSERT UPDATE DELETE", "nobody is anybody's member yet"),
+    "sessions": Exempt("SELECT INSERT UPDATE", "a session works for one tenant after another"),
+    "refresh_tokens": Exempt("SELECT INSERT UPDATE DELETE", "each belongs to a session"),
+    "tenants": Exempt("SELECT INSERT UPDATE DELETE", "what rows belong to; row-level security compares its id"),
+    "roles": Exempt("SELECT", "the built-in roles are the same for all"),
+    "role_permissions": Exempt("SELECT", "mirrors what slices declare"),
+    "plan_quotas": Exempt("SELECT", "mirrors what slices declare; a plan is the same for all its tenants"),
+    "erasures": Exempt("INSERT", "evidence that outlives the tenant; only operators read it"),
+    "throttles": Exempt("SELECT INSERT UPDATE DELETE", "attempts are counted before anybody knows whose they are"),
+    "alembic_version": Exempt("SELECT", "readiness compares it with the code"),
+}
