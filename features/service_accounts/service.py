@@ -9,6 +9,7 @@ from features.service_accounts.errors import ServiceAccountNotFound
 from features.service_accounts.models import ServiceAccountRow
 from features.service_accounts.repository import AccountRepository
 from features.tenants.api import MembershipService, roles_of
+from tenantry.clock import now
 from tenantry.db.page import Page, PageRequest
 from tenantry.db.session import UnitOfWork
 from tenantry.security.principal import Principal
@@ -46,6 +47,7 @@ class ServiceAccountService:
         row = await self.accounts.entity(id)
         if patch.role is not UNSET:
             await self.memberships.change_role(id, patch.role, by)
+            row.updated_at = now()
         if patch.name is not UNSET:
             row.name = patch.name
         await self.unit_of_work.flush()

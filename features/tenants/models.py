@@ -8,13 +8,13 @@ from sqlalchemy.orm import Mapped, mapped_column
 from features.tenants.dtos import SETTINGS, TenantPatch
 from features.tenants.errors import OwnerIsAPerson, StatusHinders, TenantNotRestorable
 from tenantry.clock import now
-from tenantry.db.base import Base, TenantOwned, tenant_foreign_key
+from tenantry.db.base import Base, TenantOwned, Versioned, tenant_foreign_key
 from tenantry.ids import new_id
 from tenantry.plans import Quota
 from tenantry.security.permissions import Role
 
 
-class TenantRow(Base):
+class TenantRow(Versioned, Base):
     """Global: it is what rows belong to. Row-level security shows the bound tenant, and people their own."""
 
     __tablename__ = "tenants"

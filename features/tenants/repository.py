@@ -50,6 +50,8 @@ class MembershipRepository(Repository[MembershipRow, Membership]):
         row: MembershipRow | None = await self.unit_of_work.entity(found)
         if row is None:
             raise MemberNotFound
+        # A member goes by the id of the subject, not by that of the row.
+        self.unit_of_work.versions.check(subject_id, row.version)
         return row
 
 

@@ -157,6 +157,13 @@ def _grants_anything() -> None:
         patch(f"{module}.require_grantable", anything).start()
 
 
+def _heeds_no_version() -> None:
+    from tenantry.db.versions import Precondition
+
+    for name in ("check", "require_checked"):
+        patch.object(Precondition, name, lambda *_: None).start()
+
+
 IN_CODE = {
     each.what: each
     for each in (
@@ -167,6 +174,7 @@ IN_CODE = {
         Sabotage("API keys are believed without their secret", REQUESTS[1:] + SLICES, code=_believes_any_secret),
         Sabotage("cache keys forget the tenant", ("tests/contract/test_cache.py",), code=_forgets_tenant_in_cache_keys),
         Sabotage("roles are granted that nobody holds", SLICES, code=_grants_anything),
+        Sabotage("changes heed no version", ("tests/contract/test_conditional.py",), code=_heeds_no_version),
     )
 }
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from advanced_alchemy.types import DateTimeUTC
 from msgspec import UNSET, Struct
 from msgspec.structs import asdict
-from sqlalchemy import ForeignKey, ForeignKeyConstraint, MetaData, Text, text
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, MetaData, Text, literal_column, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -15,7 +15,9 @@ from tenantry.clock import now
 from tenantry.ids import new_id
 from tenantry.plans import Quota
 
-__all__ = ("BOUND_TENANT", "BOUND_USER", "SECRET", "VIEW", "Base", "TenantOwned", "is_view", "tenant_foreign_key")
+__all__ = (
+    "BOUND_TENANT", "BOUND_USER", "SECRET", "VIEW", "Base", "TenantOwned", "Versioned", "is_view", "tenant_foreign_key"
+)  # fmt: skip
 
 BOUND_TENANT = "nullif(current_setting('app.tenant_id', true), '')::uuid"
 """The tenant of the transaction. The setting is '' rather than NULL after a transaction that had bound one."""
@@ -63,7 +65,16 @@ class Base(DeclarativeBase):
                 setattr(self, field, value)
 
 
-class TenantOwned(Base):
+class Versioned:
+    """A row that counts its changes: every UPDATE that SQLAlchemy writes sets the version, too."""
+
+    __mapper_args__: ClassVar[dict[str, Any]] = {"eager_defaults": True}  # what is written answers with its version
+    version: Mapped[int] = mapped_column(
+        server_default=text("1"), onupdate=literal_column("version + 1"), sort_order=92
+    )
+
+
+class TenantOwned(Versioned, Base):
     """A row of one tenant. The database fills `tenant_id` from the bound tenant and hides all other rows."""
 
     __abstract__ = True

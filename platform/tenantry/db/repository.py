@@ -1,13 +1,14 @@
 """The thin base of all repositories: rows go out as Structs; an entity only where a rule changes it."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar, get_args
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Delete, Select, bindparam, delete, func, select
+from sqlalchemy import Delete, Select, bindparam, delete, func, literal_column, select
 
-from tenantry.db.base import Base
+from tenantry.db.base import Base, Versioned
 from tenantry.db.denials import SerializationFailure
 from tenantry.db.lane.statement import constant
 from tenantry.db.page import Keyset, Page, PageRequest, keyset
@@ -40,6 +41,8 @@ class Repository(Generic[RowT, ViewT]):
     """The statement that selects the view of every row; add `where` to it."""
 
     by_id: ClassVar["Select[Any]"]
+    """Selects the version of a row and its view."""
+    is_versioned: ClassVar[bool]
     removal: ClassVar[Delete]
     pages: ClassVar[dict[Any, "Select[Any]"]]
     stored: ClassVar[Rows[Any]]
@@ -53,7 +56,10 @@ class Repository(Generic[RowT, ViewT]):
             )
         )
         cls.stored = Rows(cls.row_type)
-        cls.by_id = constant(cls.views.where(cls.row_type.id == bindparam("id")))
+        cls.is_versioned = issubclass(cls.row_type, Versioned)
+        version = cls.row_type.version if cls.is_versioned else literal_column("0")
+        with_version = select(version, *cls.views.selected_columns)
+        cls.by_id = constant(with_version.where(cls.row_type.id == bindparam("id")))
         cls.removal = constant(delete(cls.row_type).where(cls.row_type.id == bindparam("id")))
         cls.pages = {}
 
@@ -61,7 +67,7 @@ class Repository(Generic[RowT, ViewT]):
         self.unit_of_work = unit_of_work
 
     async def get(self, id: UUID) -> ViewT:
-        found: list[ViewT] = await self.unit_of_work.structs(self.by_id, self.view_type, {"id": id})
+        found = await self.unit_of_work.structs(self.by_id, self._noted, {"id": id})
         if not found:
             raise self.not_found
         return found[0]
@@ -72,6 +78,7 @@ class Repository(Generic[RowT, ViewT]):
         entity: RowT | None = await self.unit_of_work.entity(statement)
         if entity is None:
             raise self.not_found
+        self._check(entity)
         return entity
 
     async def alter(self, id: UUID, rule: Callable[[RowT], None]) -> ViewT:
@@ -81,11 +88,7 @@ class Repository(Generic[RowT, ViewT]):
             entity = await self.entity(id)
             rule(entity)
             return await self.save(entity)
-        chosen = rows.versioned if self.unit_of_work.is_optimistic else rows.locked
-        found = await self.unit_of_work.structs(chosen, rows.read, {"id": id}, asks=False)
-        if not found:
-            raise self.not_found
-        version, entity = found[0]
+        version, entity = await self._found(id)
         before = rows.values(entity)
         rule(entity)
         if changes := rows.changes(entity, before):
@@ -104,13 +107,18 @@ class Repository(Generic[RowT, ViewT]):
         if rows.echoes(self.view_type.__struct_fields__):
             await self.unit_of_work.write(rows.insertion(tuple(values)), values)
             held = vars(row)
-            return self.view([held[field] for field in self.view_type.__struct_fields__])
+            return self._noted(1, *[held[field] for field in self.view_type.__struct_fields__])
         returning = rows.insertion(tuple(values), tuple(self.views.selected_columns))
-        added: list[ViewT] = await self.unit_of_work.structs(returning, self.view_type, values)
+        added = await self.unit_of_work.structs(returning, partial(self._noted, 1), values)
         return added[0]
 
     async def remove(self, id: UUID) -> None:
-        await self.unit_of_work.write(self.removal, {"id": id}, otherwise=self.not_found)
+        if self.unit_of_work.versions.precondition is None:
+            await self.unit_of_work.write(self.removal, {"id": id}, otherwise=self.not_found)
+            return
+        version, _ = await self._found(id)
+        values = {"old_id": id, "old_version": version}
+        await self.unit_of_work.write(self.stored.removal, values, otherwise=SerializationFailure)
 
     async def page(self, views: "Select[Any]", request: PageRequest) -> Page[ViewT]:
         """One page of `views` in the order that was asked for; its cost does not grow with its depth."""
@@ -136,8 +144,31 @@ class Repository(Generic[RowT, ViewT]):
             cls.pages[order.shape] = constant(order.statement(cls.views))
         return cls.pages[order.shape]
 
-    def _view_of(self, entity: RowT) -> ViewT:
-        return self.view([getattr(entity, field) for field in self.view_type.__struct_fields__])
+    async def _found(self, id: UUID) -> tuple[str, RowT]:
+        """The row as an object, and what PostgreSQL calls its state; a change has to name that, or the row is locked.
+
+        Raises:
+            PreconditionFailed: its version is none of those that the caller named.
+        """
+        chosen = self.stored.versioned if self.unit_of_work.is_optimistic else self.stored.locked
+        found = await self.unit_of_work.structs(chosen, self.stored.read, {"id": id}, asks=False)
+        if not found:
+            raise self.not_found
+        self._check(found[0][1])
+        return found[0]
+
+    def _check(self, entity: Any) -> None:
+        if self.is_versioned:
+            self.unit_of_work.versions.check(entity.id, entity.version)
+
+    def _view_of(self, entity: Any) -> ViewT:
+        version = entity.version if self.is_versioned else 0
+        return self._noted(version, *[getattr(entity, field) for field in self.view_type.__struct_fields__])
+
+    def _noted(self, version: int, *values: Any) -> ViewT:
+        view: ViewT = self.view_type(*values)
+        self.unit_of_work.versions.noted.append((view, version))
+        return view
 
     async def _count(self, views: "Select[Any]") -> int:
         return int(await self.unit_of_work.scalar(select(func.count()).select_from(views.subquery())))

@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 from advanced_alchemy.types import DateTimeUTC
 from sqlalchemy import (
     Boolean,
+    Delete,
     Insert,
     Integer,
     LargeBinary,
@@ -18,6 +19,7 @@ from sqlalchemy import (
     bindparam,
     cast,
     column,
+    delete,
     insert,
     inspect,
     select,
@@ -33,6 +35,7 @@ __all__ = ("Rows",)
 RowT = TypeVar("RowT", bound=Base)
 ECHOED_TYPES = (Boolean, DateTimeUTC, Integer, LargeBinary, Text, Uuid)
 """Types whose values come back from the database as they were sent."""
+VERSION = "version"
 
 
 class Rows(Generic[RowT]):
@@ -55,6 +58,9 @@ class Rows(Generic[RowT]):
         chosen = select(self._version, *self._columns.values())
         self.versioned: Select[Any] = constant(chosen.where(self._columns["id"] == bindparam("id")))
         self.locked: Select[Any] = constant(self.versioned.with_for_update())
+        self._unchanged = (self._columns["id"] == bindparam("old_id"), self._version == bindparam("old_version"))
+        self.removal: Delete = constant(delete(self._table).where(*self._unchanged))
+        """Deletes one row, if it still is in the version that was read."""
 
     def read(self, version: str, *values: Any) -> tuple[str, RowT]:
         """A row of `versioned`, made as SQLAlchemy makes those that it loads: nobody is told of each value."""
@@ -72,15 +78,14 @@ class Rows(Generic[RowT]):
         if changed:
             for key, column_ in self._columns.items():
                 if column_.onupdate is not None and key not in changed:
-                    setattr(row, key, _made(column_.onupdate))
+                    setattr(row, key, before[key] + 1 if key == VERSION else _made(column_.onupdate))
                     changed.append(key)
         return {self._parameters[key]: getattr(row, key) for key in changed}
 
     def change(self, parameters: tuple[str, ...]) -> Update:
         """Changes one row, if it still is in the version that was read."""
         if parameters not in self._changes:
-            unchanged = (self._columns["id"] == bindparam("old_id"), self._version == bindparam("old_version"))
-            changed = update(self._table).where(*unchanged).values(self._assigned(parameters))
+            changed = update(self._table).where(*self._unchanged).values(self._assigned(parameters))
             self._changes[parameters] = constant(changed)
         return self._changes[parameters]
 

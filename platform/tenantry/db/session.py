@@ -23,6 +23,7 @@ from tenantry.db.lane.work import LaneWork
 from tenantry.db.tenant_tables import TenantNotBound, refuse_tenant_tables, tables_of
 from tenantry.db.transaction import SET_TENANT, SET_USER, Transaction
 from tenantry.db.verdict import Verdict
+from tenantry.db.versions import Versions
 from tenantry.errors import AppError
 from tenantry.observability.database import DatabaseTrip
 from tenantry.security.principal import Principal
@@ -48,7 +49,7 @@ class UnitOfWork:
         self._fast_lane = lane
         self._lane: LaneWork | None = None
         self._question: Question | None = None
-        self.verdict = Verdict()
+        self.verdict, self.versions = Verdict(), Versions()
         self._has_begun = False
         self._ended = False
         self._has_committed = False
@@ -160,6 +161,7 @@ class UnitOfWork:
         try:
             if self.verdict.refusal is not None:
                 raise self.verdict.refusal
+            self.versions.require_checked()
             if self._session is not None and (self.verdict.has_failed or not self._has_begun):
                 raise RuntimeError("a statement failed, so PostgreSQL would roll back what is to be committed")
             if self._lane is not None and self._session is None and (self._lane.held or not self.verdict.is_known):

@@ -34,7 +34,9 @@ class Directory:
 
     def __init__(self, routes: Iterable[tuple[HTTPRoute, dict[str, Endpoint]]]) -> None:
         self._root = Node()
+        self._by_template: dict[tuple[str, str], Endpoint] = {}
         for route, endpoints in routes:
+            self._by_template |= {(route.path_format, method): each for method, each in endpoints.items()}
             node = self._root
             for component in route.path_components:
                 if isinstance(component, str):
@@ -44,6 +46,9 @@ class Directory:
                     node = node.parameter
             definitions = tuple((of.name, parser_of(of)) for of in route.path_parameters.values())
             node.endpoints |= {method: (endpoint, definitions) for method, endpoint in endpoints.items()}
+
+    def endpoint(self, template: str, method: str) -> Endpoint | None:
+        return self._by_template.get((template, method))
 
     def find(self, scope: Scope) -> Found | None:
         """Only a path exactly as the route spells it; its parameters are parsed."""

@@ -17,15 +17,16 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 from litestar.serialization import get_serializer
 from litestar.status_codes import HTTP_204_NO_CONTENT
-from litestar.types import ASGIApp, Empty, Receive, Scope, Send
+from litestar.types import Empty, Receive, Scope, Send
 
+from tenantry.http.answer import CONTENT_TYPE, Answer
 from tenantry.http.plan import RoutePlan, has_hooks, plan_of
 from tenantry.http.request import ApiRequest, body_of, body_rule, decode_body
 from tenantry.inject import Arguments
 
-__all__ = ("CONTENT_TYPE", "Endpoint", "endpoints_of")
+__all__ = ("Endpoint", "endpoints_of")
 
-CONTENT_TYPE = (b"content-type", MediaType.JSON.encode())
+CHANGING = frozenset({"PATCH", "PUT", "DELETE"})
 
 
 class Endpoint:
@@ -38,6 +39,9 @@ class Endpoint:
         self._call = handler.fn
         self._waits = not handler.has_sync_callable
         self._status = handler.status_code
+        self.is_read = "GET" in handler.http_methods
+        self.is_resource = self.is_read and not CHANGING.isdisjoint(route.methods)
+        """What is read here can be changed here: it always has a tag."""
         self._encode = msgspec.json.Encoder(enc_hook=get_serializer(handler.resolve_type_encoders())).encode
         self._arguments = arguments
         self._signature = handler.signature_model
@@ -50,8 +54,7 @@ class Endpoint:
         self._takes_body = "data" in wanted
         self._body_type = body_rule(handler).annotation
 
-    async def answer(self, scope: Scope, receive: Receive, send: Send) -> ASGIApp:
-        """What the handler answers, encoded; nothing of it has been sent."""
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> Answer:
         if self._is_short:
             given = {**scope["path_params"], "scope": scope}
             if self._takes_body:
@@ -61,7 +64,10 @@ class Endpoint:
         else:
             arguments = await self._judged(ApiRequest(scope, receive, send))
         content = await self._call(**arguments) if self._waits else self._call(**arguments)
-        return plain(self._status, b"" if content is None else self._encode(content))
+        if self._status == HTTP_204_NO_CONTENT:
+            return Answer(self._status, [])
+        body = b"" if content is None else self._encode(content)
+        return Answer(self._status, [CONTENT_TYPE, (b"content-length", b"%d" % len(body))], body, content)
 
     async def _judged(self, request: ApiRequest) -> dict[str, Any]:
         """The arguments as Litestar finds them."""
@@ -72,16 +78,6 @@ class Endpoint:
         if arguments.get("data") is Empty:
             del arguments["data"]
         return self._signature.parse_values_from_connection_kwargs(request, arguments)
-
-
-def plain(status: int, body: bytes) -> ASGIApp:
-    headers = [CONTENT_TYPE, (b"content-length", b"%d" % len(body))] if status != HTTP_204_NO_CONTENT else []
-
-    async def answer(_: Scope, __: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body, "more_body": False})
-
-    return answer
 
 
 def endpoints_of(route: HTTPRoute, app: Litestar) -> dict[str, Endpoint]:

@@ -26,6 +26,7 @@ class GatePlugin(InitPlugin):
 
     def __init__(self, settings: Settings, verifier: CredentialVerifier, readiness: Readiness) -> None:
         self.gate = Gate(verifier, settings.request_timeout_seconds)
+        self.short: ShortWay | None = None
         readiness.add("permissions", self._check_permissions)
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
@@ -35,7 +36,7 @@ class GatePlugin(InitPlugin):
         return app_config
 
     def _long_way(self, app: ASGIApp) -> LongWay:
-        return LongWay(app, self.gate)
+        return LongWay(app, self.gate, lambda: self.short)
 
     def _shorten(self, app: Litestar) -> None:
         outermost = app.asgi_handler
@@ -43,7 +44,7 @@ class GatePlugin(InitPlugin):
         if not isinstance(outermost.app, ShortWay):
             routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
             directory = Directory((route, endpoints_of(route, app)) for route in routes)
-            outermost.app = ShortWay(outermost.app, directory, self.gate)
+            outermost.app = self.short = ShortWay(outermost.app, directory, self.gate)
 
     def _start(self, app: Litestar) -> None:
         self.app = app

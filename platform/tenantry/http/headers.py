@@ -20,7 +20,7 @@ from uuid_utils import uuid7
 
 from tenantry.config import Settings
 from tenantry.context import RequestRecord, start_request
-from tenantry.http.endpoint import CONTENT_TYPE
+from tenantry.http.answer import CONTENT_TYPE
 from tenantry.http.problems import handle_exception, send_problem
 from tenantry.http.protocol import remember
 from tenantry.http.request import ApiRequest

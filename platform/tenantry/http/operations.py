@@ -1,6 +1,7 @@
 """What the OpenAPI document says of one route: its name, who may use it, and which problems it answers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from inspect import cleandoc
 from typing import Any
@@ -10,9 +11,12 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import OpenAPIResponse, Operation, Parameter
 from litestar.routes import HTTPRoute
 
+from tenantry.db.versions import PreconditionFailed
 from tenantry.errors import AppError, BadRequest, Forbidden, NotFound, Unauthenticated, Unprocessable
+from tenantry.http.etag import PreconditionRequired
 from tenantry.http.policy import Allow, Public, policy_of
 from tenantry.http.problems import MEDIA_TYPE, Problem, problem_of
+from tenantry.http.promises import Promises, promises_of
 from tenantry.http.schemas import plain
 
 __all__ = ("document", "operation_id")
@@ -23,13 +27,21 @@ PROBLEMS: dict[str, AppError] = {
     "401": Unauthenticated(),
     "403": Forbidden(),
     "404": NotFound(),
+    "412": PreconditionFailed(),
     "422": Unprocessable(errors=[{"detail": "Missing.", "pointer": "/name"}]),
+    "428": PreconditionRequired(),
     "default": AppError(),
 }
 
 
 @dataclass
 class ApiOperation(Operation):
+    promises: Promises = field(kw_only=True)
+
+    @property
+    def _exclude_fields(self) -> set[str]:
+        return {"promises"}
+
     def __post_init__(self) -> None:
         parameters = [each for each in self.parameters or () if isinstance(each, Parameter)]
         responses = self.responses or {}
@@ -41,6 +53,8 @@ class ApiOperation(Operation):
         for status, response in responses.items():
             if status in PROBLEMS and isinstance(response, OpenAPIResponse) and MEDIA_TYPE in (response.content or {}):
                 response.content[MEDIA_TYPE].example = example_of(PROBLEMS[status])  # type: ignore[index]  # content was checked in the condition
+        self.parameters = [*(self.parameters or ()), *self.promises.parameters()] or None
+        self.promises.complete(responses)
 
 
 def document(route: HTTPRoute, handler: HTTPRouteHandler) -> None:
@@ -52,6 +66,8 @@ def document(route: HTTPRoute, handler: HTTPRouteHandler) -> None:
         handler.security = [{way: []} for way in ways]
     if route.path_parameters:
         statuses.add("404")
+    promises = promises_of(route, handler)
+    statuses |= promises.statuses
     if isinstance(policy, Allow):
         handler.description = f"{cleandoc(handler.fn.__doc__ or '')}\n\nPermission: `{policy.permission.name}`".strip()
     problems = {
@@ -62,7 +78,7 @@ def document(route: HTTPRoute, handler: HTTPRouteHandler) -> None:
     declared = {str(status): response for status, response in (handler.responses or {}).items()}
     handler.responses = {**problems, **declared}  # type: ignore[dict-item]  # the key "default" stands for all others
     handler.response_description = handler.response_description or HTTPStatus(handler.status_code).phrase
-    handler.operation_class = ApiOperation
+    handler.operation_class = partial(ApiOperation, promises=promises)  # type: ignore[assignment]  # it is only called
 
 
 def operation_id(handler: HTTPRouteHandler, *_: Any) -> str:

@@ -29,6 +29,7 @@ class RoutePlan(msgspec.Struct, frozen=True):
     permission: str | None
     """None where a live session is enough."""
     effect: str | None
+    requires_match: bool
     takes_body: bool
     is_public: bool
     is_repeatable: bool
@@ -46,6 +47,7 @@ def plan_of(handler: BaseRouteHandler) -> RoutePlan:
         policy=policy,
         permission=policy.permission.name if isinstance(policy, Allow) else None,
         effect=policy.audit if isinstance(policy, Allow | SignedIn) else None,
+        requires_match=isinstance(policy, Allow) and policy.if_match is not None,
         is_public=policy is None or isinstance(policy, Public),
         takes_body="data" in handler.parsed_fn_signature.parameters,
         is_repeatable=_is_repeatable(handler),

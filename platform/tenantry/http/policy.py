@@ -7,7 +7,7 @@
 Each takes `rate=Rate(10, per=timedelta(minutes=1))`: how often one caller may use the route.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -24,6 +24,8 @@ class Allow(msgspec.Struct, frozen=True):
     audit: str | None = None
     """Name of what has happened when the route succeeds; its access line carries it as `effect`."""
     rate: Rate | None = None
+    if_match: Literal["required"] | None = None
+    """Without it, whoever sends `If-Match` is heard; `required` lets nobody change what they have not read."""
 
 
 class SignedIn(msgspec.Struct, frozen=True):
@@ -39,8 +41,14 @@ class Public(msgspec.Struct, frozen=True):
 Policy = Allow | SignedIn | Public
 
 
-def allow(permission: Permission, *, audit: str | None = None, rate: Rate | None = None) -> dict[str, Policy]:
-    return {OPT_KEY: Allow(permission, audit, rate)}
+def allow(
+    permission: Permission,
+    *,
+    audit: str | None = None,
+    rate: Rate | None = None,
+    if_match: Literal["required"] | None = None,
+) -> dict[str, Policy]:
+    return {OPT_KEY: Allow(permission, audit, rate, if_match)}
 
 
 def signed_in(*, audit: str | None = None, rate: Rate | None = None) -> dict[str, Policy]:

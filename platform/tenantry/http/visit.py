@@ -14,6 +14,7 @@ from tenantry.db.database import Database
 from tenantry.db.session import UnitOfWork
 from tenantry.errors import AppError, Forbidden, Unauthenticated, Unavailable
 from tenantry.http.deadlines import Deadlines
+from tenantry.http.etag import PreconditionRequired, header_of, precondition_of
 from tenantry.http.plan import RoutePlan
 from tenantry.http.request import body_of
 from tenantry.security.api_keys import principal_of_key
@@ -50,6 +51,8 @@ class Visit:
         self._scope["state"]["unit_of_work"] = unit_of_work
         if self.principal is not None:
             unit_of_work.begin_request(self.principal, self.plan.permission)
+            if self._scope.get("method") != "GET":
+                unit_of_work.versions.precondition = precondition_of(self._scope, self.principal)
         return unit_of_work
 
     async def begin(self, unit_of_work: UnitOfWork) -> None:
@@ -78,6 +81,8 @@ class Gate:
             actor=principal.subject_id, tenant=principal.tenant_id, key=principal.key.id if principal.key else None
         )
         visit = Visit(plan, scope, self.database, principal)
+        if plan.requires_match and header_of(scope, b"if-match") is None:
+            visit.fault = PreconditionRequired()
         if plan.takes_body:
             # Before any transaction begins: a client that sends slowly must not hold a connection.
             try:

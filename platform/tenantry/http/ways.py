@@ -4,6 +4,8 @@ It commits before the response starts: a commit that fails is an error answer, n
 the database has said that the caller may have it.
 """
 
+from collections.abc import Callable
+
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from litestar.utils.scope.state import ScopeState
@@ -13,6 +15,7 @@ from tenantry.db.session import UnitOfWork
 from tenantry.http.deadlines import Deadline
 from tenantry.http.directory import Directory
 from tenantry.http.endpoint import Endpoint
+from tenantry.http.etag import conditional
 from tenantry.http.plan import RoutePlan, plan_of
 from tenantry.http.problems import problem_response, send_problem
 from tenantry.http.visit import Gate, RequestTimeout, Visit, pause
@@ -33,10 +36,14 @@ class ShortWay:
             return
         endpoint, scope["path_params"] = found
         scope["route_handler"], scope["path_template"] = endpoint.handler, endpoint.template
-        answer = await self._answer(endpoint, scope, receive, send)
+        answer = await self.answer(endpoint, scope, receive, send)
         await answer(scope, receive, send)
 
-    async def _answer(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> ASGIApp:
+    def endpoint_of(self, scope: Scope) -> Endpoint | None:
+        """Of a request for which Litestar has found the handler."""
+        return self._directory.endpoint(scope["path_template"], str(scope.get("method")))
+
+    async def answer(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> ASGIApp:
         deadline = self._gate.deadlines.start()
         try:
             with deadline:
@@ -61,6 +68,9 @@ class ShortWay:
             await visit.begin(unit_of_work)
             try:
                 answer = await endpoint.answer(scope, receive, send)
+                version = unit_of_work.versions.of(answer.content)
+                if version is not None or endpoint.is_resource:
+                    answer = conditional(answer, version or 0, scope, is_read=endpoint.is_read)
             except Exception as error:
                 await unit_of_work.authorize()  # or raises a refusal, which comes before any other error
                 return problem_response(error, scope, receive, send)
@@ -72,15 +82,23 @@ class ShortWay:
 
 
 class LongWay:
-    """The innermost middleware of every route, for those that answer in a way of their own, such as with a stream."""
+    """The innermost middleware of every route, for those that answer in a way of their own, such as with a stream.
 
-    def __init__(self, app: ASGIApp, gate: Gate) -> None:
-        self.app, self._gate = app, gate
+    A path may be spelled in ways that Litestar alone knows; what it then finds to be an endpoint is answered as one.
+    """
+
+    def __init__(self, app: ASGIApp, gate: Gate, short: Callable[[], ShortWay | None]) -> None:
+        self.app, self._gate, self._short = app, gate, short
         self._plans: dict[int, RoutePlan] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
             await self.app(scope, receive, send)
+            return
+        short = self._short()
+        if short is not None and (endpoint := short.endpoint_of(scope)) is not None:
+            answer = await short.answer(endpoint, scope, receive, send)
+            await answer(scope, receive, send)
             return
         handler = scope["route_handler"]
         plan = self._plans.get(id(handler)) or self._plans.setdefault(id(handler), plan_of(handler))

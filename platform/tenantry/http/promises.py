@@ -1,0 +1,63 @@
+"""What the OpenAPI document says of the headers by which requests are made conditional."""
+
+from dataclasses import dataclass
+
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.spec import OpenAPIHeader, OpenAPIResponse, Parameter, Reference, Schema
+from litestar.openapi.spec.enums import OpenAPIType
+from litestar.routes import HTTPRoute
+
+from tenantry.http.plan import plan_of
+
+__all__ = ("Promises", "promises_of")
+
+CHANGING = frozenset({"PATCH", "PUT", "DELETE"})
+TEXT = Schema(type=OpenAPIType.STRING)
+ETAG = OpenAPIHeader(schema=TEXT, description="The version that this answer shows")
+
+
+@dataclass(frozen=True)
+class Promises:
+    """Of one operation."""
+
+    reads_versions: bool
+    changes_versions: bool
+    requires_match: bool
+
+    @property
+    def statuses(self) -> set[str]:
+        """Of the problems that follow from them."""
+        wanted = {"412": self.changes_versions, "428": self.requires_match}
+        return {status for status, is_possible in wanted.items() if is_possible}
+
+    def parameters(self) -> list[Parameter]:
+        found = []
+        if self.reads_versions:
+            found.append(header("If-None-Match", "Answers 304 if the version is still this ETag"))
+        if self.changes_versions:
+            what = "Changes nothing unless the version is still this ETag"
+            found.append(header("If-Match", what, required=self.requires_match))
+        return found
+
+    def complete(self, responses: dict[str, OpenAPIResponse | Reference]) -> None:
+        if self.reads_versions:
+            responses["304"] = OpenAPIResponse(description="Not Modified", headers={"ETag": ETAG})
+        for status, response in responses.items():
+            if status.startswith("2") and isinstance(response, OpenAPIResponse) and response.content:
+                headers = {"ETag": ETAG} if self.reads_versions or self.changes_versions else {}
+                response.headers = {**(response.headers or {}), **headers} or None
+
+
+def promises_of(route: HTTPRoute, handler: HTTPRouteHandler) -> Promises:
+    plan = plan_of(handler)
+    is_resource = not plan.is_public and "GET" in route.methods and not CHANGING.isdisjoint(route.methods)
+    reads = "GET" in handler.http_methods
+    return Promises(
+        reads_versions=is_resource and reads,
+        changes_versions=plan.requires_match or (is_resource and not reads),
+        requires_match=plan.requires_match,
+    )
+
+
+def header(name: str, description: str, *, required: bool = False) -> Parameter:
+    return Parameter(name=name, param_in="header", required=required, schema=TEXT, description=description)
