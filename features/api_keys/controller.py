@@ -1,16 +1,16 @@
 from datetime import timedelta
-from typing import Annotated
 from uuid import UUID
 
 from litestar import Controller, delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody
 
 from features.api_keys.dtos import ApiKey, ApiKeyCreate, ApiKeyPatch, ApiKeyRotation, NewApiKey
 from features.api_keys.permissions import READ, WRITE
+from features.api_keys.repository import ApiKeyRepository
 from features.api_keys.service import ApiKeyService
 from tenantry.db.page import Page
-from tenantry.http.page import PageQuery
+from tenantry.http.page import PageQuery, lists
 from tenantry.http.policy import allow
 from tenantry.security.principal import CurrentPrincipal
 
@@ -20,17 +20,10 @@ ApiKeys = NamedDependency[ApiKeyService]
 class ApiKeyController(Controller):
     path = "/api-keys"
 
-    @get(opt=allow(READ), summary="List API keys")
-    async def list(
-        self,
-        api_keys: ApiKeys,
-        page: PageQuery,
-        principal: CurrentPrincipal,
-        service_account_id: Annotated[UUID | None, QueryParameter(description="Only those of this one")] = None,
-        revoked: Annotated[bool | None, QueryParameter(description="Only revoked, or only other ones")] = None,
-    ) -> Page[ApiKey]:
-        """Your own; with `api-keys:manage` all of the tenant. Sortable by created_at."""
-        return await api_keys.page(page, principal, service_account_id=service_account_id, revoked=revoked)
+    @get(opt=allow(READ) | lists(ApiKeyRepository), summary="List API keys")
+    async def list(self, api_keys: ApiKeys, page: PageQuery, principal: CurrentPrincipal) -> Page[ApiKey]:
+        """Your own; with `api-keys:manage` all of the tenant."""
+        return await api_keys.page(page, principal)
 
     @post(opt=allow(WRITE, audit="api-key.created"), summary="Create an API key")
     async def create(

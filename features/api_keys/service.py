@@ -35,12 +35,10 @@ class ApiKeyService:
         self.unit_of_work = unit_of_work
         self.keys = ApiKeyRepository(unit_of_work)
 
-    async def page(
-        self, request: PageRequest, by: Principal, *, service_account_id: UUID | None, revoked: bool | None
-    ) -> Page[ApiKey]:
-        manages = MANAGE.name in await held_permissions(self.unit_of_work, by)
-        subjects = {None if manages else by.subject_id, service_account_id}
-        return await self.keys.list(request, subjects={each for each in subjects if each is not None}, revoked=revoked)
+    async def page(self, request: PageRequest, by: Principal) -> Page[ApiKey]:
+        if MANAGE.name in await held_permissions(self.unit_of_work, by):
+            return await self.keys.page(request)
+        return await self.keys.page(request, self.keys.views.where(ApiKeyRow.subject_id == by.subject_id))
 
     async def get(self, id: UUID, by: Principal) -> ApiKey:
         key = await self.keys.get(id)

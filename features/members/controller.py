@@ -1,9 +1,8 @@
-from typing import Annotated
 from uuid import UUID
 
 from litestar import Controller, delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody
 
 from features.members.dtos import Invitation, InvitationAcceptance, InvitationCreate, Member, MemberPatch
 from features.members.permissions import READ, TRANSFER, WRITE
@@ -11,7 +10,7 @@ from features.members.repository import InvitationRepository, MemberRepository
 from features.members.service import AcceptanceService, InvitationService, MemberService
 from features.tenants.api import Membership
 from tenantry.db.page import Page
-from tenantry.http.page import PageQuery
+from tenantry.http.page import PageQuery, lists
 from tenantry.http.policy import allow, signed_in
 from tenantry.security.principal import CurrentPrincipal
 
@@ -25,18 +24,10 @@ Accepting = NamedDependency[AcceptanceService]
 class MemberController(Controller):
     path = "/members"
 
-    @get(opt=allow(READ), summary="List members")
-    async def list(
-        self,
-        members: Members,
-        page: PageQuery,
-        q: Annotated[
-            str | None, QueryParameter(description="Part of name or address, any case", max_length=254)
-        ] = None,
-        role: Annotated[str | None, QueryParameter(description="Only of this role", max_length=63)] = None,
-    ) -> Page[Member]:
-        """The people of the tenant; service accounts have a list of their own. Sortable by created_at."""
-        return await members.list(page, q=q, role=role)
+    @get(opt=allow(READ) | lists(MemberRepository), summary="List members")
+    async def list(self, members: Members, page: PageQuery) -> Page[Member]:
+        """The people of the tenant; service accounts have a list of their own."""
+        return await members.page(page)
 
     @get("/{user_id:uuid}", opt=allow(READ), summary="Get a member")
     async def get(self, user_id: FromPath[UUID], members: Members) -> Member:
@@ -69,10 +60,10 @@ class MemberController(Controller):
 class InvitationController(Controller):
     path = "/invitations"
 
-    @get(opt=allow(READ), summary="List invitations")
+    @get(opt=allow(READ) | lists(InvitationRepository), summary="List invitations")
     async def list(self, invitations: Invitations, page: PageQuery) -> Page[Invitation]:
-        """Those that nobody has accepted, expired ones as well. Sortable by created_at."""
-        return await invitations.page(invitations.views, page)
+        """Those that nobody has accepted, expired ones as well."""
+        return await invitations.page(page)
 
     @post(opt=allow(WRITE, audit="invitation.sent"), summary="Invite somebody")
     async def invite(

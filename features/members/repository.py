@@ -2,29 +2,23 @@ from typing import ClassVar
 from uuid import UUID
 
 from msgspec import Struct
-from sqlalchemy import delete, func, or_, select
+from sqlalchemy import delete, func, select
 
 from features.members.dtos import Invitation, Member
 from features.members.errors import InvitationNotFound
 from features.members.models import InvitationRow, MemberRow, PersonRow
 from features.tenants.api import MemberNotFound
 from tenantry.clock import now
-from tenantry.db.page import Page, PageRequest
+from tenantry.db.listing import ANY_OF, EXACT, SPAN, Listing, parts
 from tenantry.db.repository import Repository
 
 
 class MemberRepository(Repository[MemberRow, Member]):
     columns: ClassVar = {"user_id": MemberRow.id}
     not_found = MemberNotFound
-
-    async def list(self, page: PageRequest, *, q: str | None, role: str | None) -> Page[Member]:
-        views = self.views
-        if q is not None:
-            found = (column.icontains(q, autoescape=True) for column in (MemberRow.name, MemberRow.email))
-            views = views.where(or_(*found))
-        if role is not None:
-            views = views.where(MemberRow.role == role)
-        return await self.page(views, page)
+    listing = Listing(
+        filters={"role": ANY_OF, "email": EXACT, "created_at": SPAN}, search=parts(MemberRow.name, MemberRow.email)
+    )
 
     async def has_address(self, email: str) -> bool:
         return await self.unit_of_work.scalar(select(MemberRow.id).where(MemberRow.email == email)) is not None
@@ -45,6 +39,7 @@ ROLE = func.coalesce(InvitationRow.built_in_role, InvitationRow.custom_role)
 class InvitationRepository(Repository[InvitationRow, Invitation]):
     columns: ClassVar = {"role": ROLE}
     not_found = InvitationNotFound
+    listing = Listing(filters={"role": ANY_OF, "email": EXACT, "created_at": SPAN, "expires_at": SPAN})
 
     async def has_address(self, email: str) -> bool:
         found = select(InvitationRow.id).where(InvitationRow.email == email)

@@ -1,16 +1,15 @@
-from typing import Annotated
 from uuid import UUID
 
 from litestar import Controller, delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody
 
 from features.projects.dtos import Project, ProjectCreate, ProjectPatch
 from features.projects.models import ProjectRow
 from features.projects.permissions import READ, WRITE
 from features.projects.repository import ProjectRepository
 from tenantry.db.page import Page
-from tenantry.http.page import PageQuery
+from tenantry.http.page import PageQuery, lists
 from tenantry.http.policy import allow
 
 Projects = NamedDependency[ProjectRepository]
@@ -19,16 +18,9 @@ Projects = NamedDependency[ProjectRepository]
 class ProjectController(Controller):
     path = "/projects"
 
-    @get(opt=allow(READ), summary="List projects")
-    async def list(
-        self,
-        projects: Projects,
-        page: PageQuery,
-        name: Annotated[str | None, QueryParameter(description="Part of the name, in any case", max_length=200)] = None,
-        archived: Annotated[bool | None, QueryParameter(description="Only archived, or only active ones")] = None,
-    ) -> Page[Project]:
-        """Sortable by created_at, updated_at and name."""
-        return await projects.list(page, name=name, archived=archived)
+    @get(opt=allow(READ) | lists(ProjectRepository), summary="List projects")
+    async def list(self, projects: Projects, page: PageQuery) -> Page[Project]:
+        return await projects.page(page)
 
     @post(opt=allow(WRITE, audit="project.created"), summary="Create a project")
     async def create(self, data: JSONBody[ProjectCreate], projects: Projects) -> Project:

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from features.projects.dtos import ProjectPatch
 from features.projects.errors import ProjectArchived
 from tenantry.clock import now
-from tenantry.db.base import TenantOwned
+from tenantry.db.base import TenantOwned, searchable
 from tenantry.plans import Quota
 
 
@@ -23,6 +23,7 @@ class ProjectRow(TenantOwned):
     name: Mapped[str]
     description: Mapped[str] = mapped_column(default="")
     archived_at: Mapped[datetime | None] = mapped_column(default=None)
+    search: Mapped[str] = searchable("name", "description")
 
     def change(self, patch: ProjectPatch) -> None:
         if self.archived_at is not None:

@@ -1,16 +1,17 @@
 from features.projects.dtos import Project
 from features.projects.errors import ProjectNotFound
 from features.projects.models import ProjectRow
-from tenantry.db.page import Page, PageRequest
+from tenantry.db.listing import ANY_OF, SPAN, TEXT, Listing, flag, words
 from tenantry.db.repository import Repository
 
 
 class ProjectRepository(Repository[ProjectRow, Project]):
-    sortable = ("created_at", "updated_at", "name")
     not_found = ProjectNotFound
-
-    async def list(self, page: PageRequest, *, name: str | None, archived: bool | None) -> Page[Project]:
-        views = self.views if name is None else self.views.where(ProjectRow.name.icontains(name, autoescape=True))
-        if archived is not None:
-            views = views.where(ProjectRow.archived_at.is_not(None) if archived else ProjectRow.archived_at.is_(None))
-        return await self.page(views, page)
+    listing = Listing(
+        sort=("created_at", "updated_at", "name"),
+        filters={
+            "id": ANY_OF, "name": TEXT, "created_at": SPAN, "updated_at": SPAN, "archived_at": SPAN,
+            "archived": flag(ProjectRow.archived_at.is_not(None), "Only archived, or only active ones"),
+        },
+        search=words(ProjectRow.search),
+    )  # fmt: skip

@@ -6,9 +6,10 @@ from litestar.params import FromPath, JSONBody
 
 from features.service_accounts.dtos import ServiceAccount, ServiceAccountCreate, ServiceAccountPatch
 from features.service_accounts.permissions import READ, WRITE
+from features.service_accounts.repository import AccountRepository
 from features.service_accounts.service import ServiceAccountService
 from tenantry.db.page import Page
-from tenantry.http.page import PageQuery
+from tenantry.http.page import PageQuery, lists
 from tenantry.http.policy import allow
 from tenantry.security.principal import CurrentPrincipal
 
@@ -18,9 +19,8 @@ ServiceAccounts = NamedDependency[ServiceAccountService]
 class ServiceAccountController(Controller):
     path = "/service-accounts"
 
-    @get(opt=allow(READ), summary="List service accounts")
+    @get(opt=allow(READ) | lists(AccountRepository), summary="List service accounts")
     async def list(self, service_accounts: ServiceAccounts, page: PageQuery) -> Page[ServiceAccount]:
-        """Sortable by created_at and name."""
         return await service_accounts.list(page)
 
     @post(opt=allow(WRITE, audit="service-account.created"), summary="Create a service account")

@@ -24,7 +24,7 @@ class ServiceAccountService:
         self.memberships = MembershipService(unit_of_work)
 
     async def list(self, page: PageRequest) -> Page[ServiceAccount]:
-        found = await self.accounts.page(self.accounts.views, page)
+        found = await self.accounts.page(page)
         roles = await roles_of(self.unit_of_work, [account.id for account in found.items])
         # What was deleted between the two reads has no role any more.
         items = [with_role(account, roles[account.id]) for account in found.items if account.id in roles]

@@ -12,7 +12,7 @@ from tenantry.clock import now
 from tenantry.db.database import Database
 from tenantry.db.page import Page
 from tenantry.http.download import Download
-from tenantry.http.page import PageQuery
+from tenantry.http.page import PageQuery, lists
 from tenantry.http.policy import allow, signed_in
 from tenantry.security.principal import CurrentPrincipal
 from tenantry.tenancy.export import MEDIA_TYPE, export
@@ -25,7 +25,7 @@ Tenancy = NamedDependency[TenantService]
 class TenantController(Controller):
     path = "/tenants"
 
-    @get(opt=signed_in(), summary="List my tenants")
+    @get(opt=signed_in() | lists(MyTenantRepository), summary="List my tenants")
     async def mine(
         self,
         my_tenants: MyTenants,

@@ -7,6 +7,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from features.tenants.dtos import Membership, MyTenant, Tenant
 from features.tenants.errors import MemberNotFound, TenantNotFound
 from features.tenants.models import MembershipRow, TenantRow
+from tenantry.db.listing import ANY_OF, EXACT, TEXT, Listing
 from tenantry.db.page import Page, PageRequest
 from tenantry.db.repository import Repository
 
@@ -58,10 +59,12 @@ class MembershipRepository(Repository[MembershipRow, Membership]):
 class MyTenantRepository(Repository[TenantRow, MyTenant]):
     """A tenant as one of its members sees it."""
 
-    sortable = ("created_at", "name")
     columns: ClassVar = {"role": ROLE}
     not_found = TenantNotFound
+    listing = Listing(
+        sort=("created_at", "name"), filters={"name": TEXT, "slug": EXACT, "status": ANY_OF, "role": ANY_OF}
+    )
 
     async def list(self, page: PageRequest, user_id: UUID) -> Page[MyTenant]:
         mine = MembershipRow.tenant_id == TenantRow.id
-        return await self.page(self.views.join(MembershipRow, mine).where(MembershipRow.user_id == user_id), page)
+        return await self.page(page, self.views.join(MembershipRow, mine).where(MembershipRow.user_id == user_id))

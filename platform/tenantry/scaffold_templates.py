@@ -75,16 +75,13 @@ class ${Item}Row(TenantOwned):
 from features.$items.dtos import ${Item}
 from features.$items.errors import ${Item}NotFound
 from features.$items.models import ${Item}Row
-from tenantry.db.page import Page, PageRequest
+from tenantry.db.listing import ANY_OF, SPAN, TEXT, Listing
 from tenantry.db.repository import Repository
 
 
 class ${Item}Repository(Repository[${Item}Row, ${Item}]):
-    sortable = ("created_at", "name")
     not_found = ${Item}NotFound
-
-    async def list(self, page: PageRequest) -> Page[${Item}]:
-        return await self.page(self.views, page)
+    listing = Listing(sort=("created_at", "name"), filters={"id": ANY_OF, "name": TEXT, "created_at": SPAN})
 """,
     "controller.py": """\
 from uuid import UUID
@@ -98,7 +95,7 @@ from features.$items.models import ${Item}Row
 from features.$items.permissions import READ, WRITE
 from features.$items.repository import ${Item}Repository
 from tenantry.db.page import Page
-from tenantry.http.page import PageQuery
+from tenantry.http.page import PageQuery, lists
 from tenantry.http.policy import allow
 
 ${Items} = NamedDependency[${Item}Repository]
@@ -107,10 +104,9 @@ ${Items} = NamedDependency[${Item}Repository]
 class ${Item}Controller(Controller):
     path = "/$path"
 
-    @get(opt=allow(READ), summary="List $words")
+    @get(opt=allow(READ) | lists(${Item}Repository), summary="List $words")
     async def list(self, $items: ${Items}, page: PageQuery) -> Page[${Item}]:
-        \"""Sortable by created_at and name.\"""
-        return await $items.list(page)
+        return await $items.page(page)
 
     @post(opt=allow(WRITE, audit="$item.created"), summary="Create $a_word")
     async def create(self, data: JSONBody[${Item}Create], $items: ${Items}) -> ${Item}:

@@ -6,7 +6,6 @@ tenants work at the same time.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from typing import cast
 from uuid import UUID
 
@@ -141,14 +140,14 @@ def without_indexes(connection: Connection) -> Iterator[None]:
         connection.execute(str(create).encode())
 
 
-def page_before(connection: Connection, member: Member, page: int) -> tuple[datetime, UUID]:
+def page_before(connection: Connection, member: Member, page: int, sort: str) -> tuple[object, UUID]:
     """Where the page before this one ends, in the order of the list; found with an offset, once."""
-    statement = """
-        SELECT created_at, id FROM projects WHERE tenant_id = %s ORDER BY created_at DESC, id DESC LIMIT 1 OFFSET %s
-    """
-    row = connection.execute(statement, [member.tenant_id, (page - 1) * PAGE - 1]).fetchone()
+    field, direction = sort.removeprefix("-"), "DESC" if sort.startswith("-") else "ASC"
+    order = f"{field} {direction}, id {direction}"
+    statement = f"SELECT {field}, id FROM projects WHERE tenant_id = %s ORDER BY {order} LIMIT 1 OFFSET %s"  # noqa: S608 -- names from the code
+    row = connection.execute(statement.encode(), [member.tenant_id, (page - 1) * PAGE - 1]).fetchone()
     assert row is not None
-    return cast("tuple[datetime, UUID]", row)
+    return cast("tuple[object, UUID]", row)
 
 
 def row_count(connection: Connection, member: Member) -> int:

@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from random import Random
 
-from features.projects.dtos import Project
-from features.projects.models import ProjectRow
-from tenantry.db.page import PageRequest, keyset
+import msgspec
+
+from tenantry.db.page import Position
+from tenantry.http.page import about_list
+from tenantry.security.cursors import CursorSeal
+from tenantry.security.tokens import TokenService
 from tenantry.testing.databases import DatabaseUrls
 from tests.load.contest import Entrant
 from tests.load.dataset import PAGE, Member, Size, members, page_before, project_ids, row_count
@@ -15,10 +18,11 @@ from tests.load.rounds import Race
 from tests.load.scenarios import PROJECTS, Cast
 from tests.load.server import connected
 
-__all__ = ("SMALL", "cast_of", "growth_races", "late_page_of")
+__all__ = ("SMALL", "cast_of", "growth_races", "late_pages_of")
 
 SMALL = Size(tenants=10, rows=10_000)
 LATE_PAGE = 10_000
+SORTS = ("-created_at", "name")
 ASKING_TENANTS = 1_000
 BIG_TENANT = Member(0)
 
@@ -31,26 +35,33 @@ def cast_of(urls: DatabaseUrls, size: Size) -> Cast:
         return Cast(asking, [], project_ids(connection, asking, ASKING_TENANTS // len(asking)))
 
 
-def late_page_of(urls: DatabaseUrls) -> tuple[int, str]:
-    """Page 10,000 of the big tenant, or the last one before its end; its number and its cursor.
+def late_pages_of(urls: DatabaseUrls, tokens: TokenService) -> dict[str, tuple[int, str]]:
+    """By sort, page 10,000 of the big tenant, or the last one before its end; its number and its cursor.
 
     Who walks there gets the same cursor, after 10,000 requests.
     """
+    seal, pages = CursorSeal(tokens), {}
     with connected(urls) as connection:
-        page = min(LATE_PAGE, row_count(connection, BIG_TENANT) // PAGE)
-        created_at, id = page_before(connection, BIG_TENANT, page)
-    last = Project(id, "", "", None, created_at, created_at)
-    return page, keyset(ProjectRow, ("created_at",), PageRequest(PAGE, None, None, False)).cursor_after(last)
+        number = min(LATE_PAGE, row_count(connection, BIG_TENANT) // PAGE)
+        for sort in SORTS:
+            value, id = page_before(connection, BIG_TENANT, number, sort)
+            position = msgspec.json.encode(Position(backwards=False, value=value, id=id))
+            pages[sort] = number, seal.close(position, about_list(PROJECTS, BIG_TENANT.tenant_id, sort, {}))
+    return pages
 
 
-def growth_races(sizes: Sequence[tuple[Size, Entrant, Cast]], late_page: tuple[int, str]) -> list[Race]:
+def growth_races(sizes: Sequence[tuple[Size, Entrant, Cast]], late: dict[str, tuple[int, str]]) -> list[Race]:
     """The last of the sizes is the one with the big tenant."""
-    entrant, (number, cursor) = sizes[-1][1], late_page
-    token, host, first = entrant.token(BIG_TENANT), entrant.server.host, f"{PROJECTS}?limit={PAGE}"
-    paths = {"page 1": first, f"page {number:,}": f"{first}&cursor={cursor}"}
-    pages = {name: (entrant.server, [call("GET", path, host, token)]) for name, path in paths.items()}
+    entrant = sizes[-1][1]
+    token, host = entrant.token(BIG_TENANT), entrant.server.host
+    races = []
     by_size = {
         scenario: {size.says(): (found.server, found.calls(scenario, cast)) for size, found, cast in sizes}
         for scenario in ("get", "list")
     }
-    return [*(Race(name, CLIENTS, entries) for name, entries in by_size.items()), Race("pages", CLIENTS, pages)]
+    for sort, (number, cursor) in late.items():
+        first = f"{PROJECTS}?limit={PAGE}&sort={sort}"
+        paths = {"page 1": first, f"page {number:,}": f"{first}&cursor={cursor}"}
+        pages = {name: (entrant.server, [call("GET", path, host, token)]) for name, path in paths.items()}
+        races.append(Race("pages" if sort == SORTS[0] else f"pages by {sort}", CLIENTS, pages))
+    return [*(Race(name, CLIENTS, entries) for name, entries in by_size.items()), *races]

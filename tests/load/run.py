@@ -16,7 +16,7 @@ from tests.load import footprint, wrk
 from tests.load.contest import Entrant, check_equal, entrants, races
 from tests.load.dataset import PASSWORD, Size, members, project_ids
 from tests.load.generator import call
-from tests.load.growth import SMALL, cast_of, growth_races, late_page_of
+from tests.load.growth import SMALL, cast_of, growth_races, late_pages_of
 from tests.load.lineup import FASTAPI, SERVICE, SESSION, Lineup
 from tests.load.logins import LOGINS, burst
 from tests.load.machine import Layout, busy_seconds, facts, layout, tree_seconds
@@ -153,12 +153,12 @@ class Run:
         self.say(f"Loading {large.says()}")
         with self.databases(server, [SMALL, large]) as urls:
             server.pin(self.layout.postgres)
-            services = [
-                Lineup(of, self.folder / f"home-{size.rows}").service(size.says(), "") for size, of in urls.items()
-            ]
+            lineups = {size: Lineup(of, self.folder / f"home-{size.rows}") for size, of in urls.items()}
+            services = [lineup.service(size.says(), "") for size, lineup in lineups.items()]
             with entrants(services, self.folder / "growth", self.layout.server) as found:
+                late = late_pages_of(urls[large], lineups[large].tokens)
                 casts = [cast_of(of, size) for size, of in urls.items()]
-                lists = growth_races(list(zip(urls, found, casts, strict=True)), late_page_of(urls[large]))
+                lists = growth_races(list(zip(urls, found, casts, strict=True)), late)
                 for race in lists:
                     race.warm(self.load, WARM_SECONDS)
                 self.drive("growth", lists, self.plan.growth_rounds)

@@ -54,7 +54,7 @@ def test_smallest_run(benchmark: "subprocess.Popen[str]", tmp_path: Path) -> Non
     measured = {(c["scenario"], c["contender"]) for c in found["contest"] if all(s["requests"] for s in c["samples"])}
     scenarios = ("get", "list", "post", "patch")
     assert {(scenario, name) for scenario in scenarios for name in ("service", "limit")} == measured
-    assert {"get", "list", "pages"} == {cell["scenario"] for cell in found["growth"]}
+    assert {"get", "list", "pages", "pages by name"} == {cell["scenario"] for cell in found["growth"]}
     assert 1 == len(found["logins"]["service"]) == len(found["first_answer_seconds"])
     assert "GET: service against limit, requests a second" in {verdict["target"] for verdict in found["verdicts"]}
     assert (tmp_path / "output" / "results.png").read_bytes().startswith(b"\x89PNG")

@@ -74,7 +74,7 @@ async def test_search_takes_signs_as_they_are(
             )
         )
 
-    response = await api.as_(acme.viewer).get("/members", params={"q": q, "sort": "created_at"})
+    response = await api.as_(acme.viewer).get("/members", params={"search": q, "sort": "created_at"})
 
     assert found == [each["name"] for each in response.json()["items"]]
 
@@ -89,10 +89,10 @@ async def test_search_by_address_and_role(api: Api, acme: TenantHandle) -> None:
     )
     as_owner = api.as_(acme.owner)
 
-    address = await as_owner.get("/members", params={"q": acme.member.email.upper()[:24]})
+    address = await as_owner.get("/members", params={"search": acme.member.email.upper()[:24]})
     changed = await as_owner.patch(f"/members/{acme.member.id}", json={"role": "auditor"})
     auditors = await as_owner.get("/members", params={"role": "auditor", "include_total": True})
-    both = await as_owner.get("/members", params={"role": "auditor", "q": "nobody"})
+    both = await as_owner.get("/members", params={"role": "auditor", "search": "nobody"})
 
     assert [acme.member.email] == [each["email"] for each in address.json()["items"]]
     assert (200, "auditor") == (changed.status_code, changed.json()["role"])

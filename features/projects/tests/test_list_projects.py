@@ -1,8 +1,6 @@
-import base64
-import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID
 
 import pytest
 
@@ -28,10 +26,6 @@ async def walk(api: Api, **query: Any) -> list[list[str]]:
         cursor = page["next_cursor"]
         if cursor is None:
             return pages
-
-
-def forged(*position: str) -> str:
-    return base64.urlsafe_b64encode(json.dumps([*position, str(uuid4())]).encode()).decode()
 
 
 async def test_newest_first(api: Api, acme: TenantHandle) -> None:
@@ -77,14 +71,17 @@ async def test_pages_are_stable_under_inserts(api: Api, acme: TenantHandle) -> N
 
 
 async def test_filters(api: Api, acme: TenantHandle) -> None:
-    """Filters narrow the list and its total; wildcards in them are plain characters."""
+    """Filters narrow the list and its total, all at once; wildcards in them are plain characters."""
     await acme.has(ProjectFactory, name="Apollo 11")
     await acme.has(ProjectFactory, name="apollo 100%")
     await acme.has(ProjectFactory, name="Gemini", archived_at=now())
     viewer = api.as_(acme.viewer)
 
-    assert ["Apollo 11", "apollo 100%"] == sorted(await names(viewer, name="APOLLO"))
-    assert ["apollo 100%"] == await names(viewer, name="0%")
+    assert ["Apollo 11", "apollo 100%"] == sorted(await names(viewer, **{"name[contains]": "APOLLO"}))
+    assert ["apollo 100%"] == await names(viewer, **{"name[contains]": "0%"})
+    assert ["Apollo 11"] == await names(viewer, name="Apollo 11")
+    assert [] == await names(viewer, name="Apollo")
+    assert [] == await names(viewer, name="Apollo 11", archived=True)
     assert ["Gemini"] == await names(viewer, archived=True)
     assert ["Apollo 11", "apollo 100%"] == sorted(await names(viewer, archived=False))
     total = await viewer.get("/projects", params={"archived": False, "include_total": True, "limit": 1})
@@ -92,15 +89,12 @@ async def test_filters(api: Api, acme: TenantHandle) -> None:
 
 
 async def test_tenants_see_their_own(api: Api, acme: TenantHandle, globex: TenantHandle) -> None:
-    """A list holds the projects of the active tenant only, and another tenant's cursor opens nothing."""
+    """A list holds the projects of the active tenant only."""
     for number in range(3):
         await acme.has(ProjectFactory, name=f"Acme {number}")
         await globex.has(ProjectFactory, name=f"Globex {number}")
-    theirs = (await api.as_(globex.viewer).get("/projects", params={"limit": 1})).json()["next_cursor"]
 
-    seen = await names(api.as_(acme.viewer)) + await names(api.as_(acme.viewer), cursor=theirs)
-
-    assert {"Acme 0", "Acme 1", "Acme 2"} == set(seen)
+    assert ["Acme 2", "Acme 1", "Acme 0"] == await names(api.as_(acme.viewer))
 
 
 @pytest.mark.parametrize(
@@ -115,8 +109,20 @@ async def test_tenants_see_their_own(api: Api, acme: TenantHandle, globex: Tenan
         ({"cursor": "????"}, "invalid_cursor"),
         ({"cursor": "bnVsbA"}, "invalid_cursor"),
         ({"cursor": "WyItbmFtZSIsICJhIiwgImIiXQ"}, "invalid_cursor"),
-        ({"cursor": forged("-created_at", "9999-12-31T23:59:59-12:00")}, "invalid_cursor"),
-        ({"cursor": forged("-created_at", "2026-01-01T00:00:00")}, "invalid_cursor"),
+        ({"cursor": ""}, "invalid_cursor"),
+        ({"created_at[gte]": "9999-12-31T23:59:59-12:00"}, "invalid_parameter"),
+        ({"created_at[gte]": "2026-01-01T00:00:00"}, "invalid_parameter"),
+        ({"created_at[gte]": "yesterday"}, "invalid_parameter"),
+        ({"id": "seven"}, "invalid_parameter"),
+        ({"id[in]": f"{UUID(int=1)},seven"}, "invalid_parameter"),
+        ({"id[in]": ",".join([str(UUID(int=1))] * 101)}, "invalid_parameter"),
+        ({"search": ""}, "invalid_parameter"),
+        ({"limit": [1, 2]}, "invalid_parameter"),
+        ({"created_at": "2026-01-01T00:00:00Z"}, "unknown_parameter"),
+        ({"id[gte]": str(UUID(int=1))}, "unknown_parameter"),
+        ({"description": "x"}, "unknown_parameter"),
+        ({"Limit": "1"}, "unknown_parameter"),
+        ({"": "1"}, "unknown_parameter"),
     ],
 )
 async def test_bad_queries(api: Api, acme: TenantHandle, query: dict[str, Any], code: str) -> None:
@@ -124,15 +130,3 @@ async def test_bad_queries(api: Api, acme: TenantHandle, query: dict[str, Any], 
     response = await api.as_(acme.viewer).get("/projects", params=query)
 
     assert problem(400, code) == response
-
-
-async def test_cursor_belongs_to_its_order(api: Api, acme: TenantHandle) -> None:
-    """A cursor of one order is refused for another."""
-    for number in range(3):
-        await acme.has(ProjectFactory, name=f"P{number}")
-    viewer = api.as_(acme.viewer)
-    cursor = (await viewer.get("/projects", params={"limit": 1, "sort": "name"})).json()["next_cursor"]
-
-    response = await viewer.get("/projects", params={"limit": 1, "sort": "-name", "cursor": cursor})
-
-    assert problem(400, "invalid_cursor") == response

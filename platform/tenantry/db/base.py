@@ -7,8 +7,8 @@ from uuid import UUID
 from advanced_alchemy.types import DateTimeUTC
 from msgspec import UNSET, Struct
 from msgspec.structs import asdict
-from sqlalchemy import ForeignKey, ForeignKeyConstraint, MetaData, Text, literal_column, text
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy import Computed, ForeignKey, ForeignKeyConstraint, MetaData, Text, literal_column, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from tenantry.clock import now
@@ -16,8 +16,18 @@ from tenantry.ids import new_id
 from tenantry.plans import Quota
 
 __all__ = (
-    "BOUND_TENANT", "BOUND_USER", "SECRET", "VIEW", "Base", "TenantOwned", "Versioned", "is_view", "tenant_foreign_key"
-)  # fmt: skip
+    "BOUND_TENANT",
+    "BOUND_USER",
+    "DERIVED",
+    "SECRET",
+    "VIEW",
+    "Base",
+    "TenantOwned",
+    "Versioned",
+    "is_view",
+    "searchable",
+    "tenant_foreign_key",
+)
 
 BOUND_TENANT = "nullif(current_setting('app.tenant_id', true), '')::uuid"
 """The tenant of the transaction. The setting is '' rather than NULL after a transaction that had bound one."""
@@ -27,6 +37,8 @@ VIEW: dict[str, Any] = {"info": {"view": True}}
 
 SECRET: dict[str, Any] = {"secret": True}
 """`info` of a column that never leaves with an export: `mapped_column(info=SECRET)`."""
+DERIVED: dict[str, Any] = {"derived": True}
+"""`info` of a column that is no datum of its own, and is made again wherever the row goes."""
 
 
 class Base(DeclarativeBase):
@@ -94,6 +106,17 @@ class TenantOwned(Versioned, Base):
 
 def is_view(table: Any) -> bool:
     return bool(table.info.get("view"))
+
+
+def searchable(*columns: str) -> Any:
+    """A column with the words of these, which the database keeps, for `words` of a list. Objects never carry it.
+
+    Without stemming, for nobody here knows the language.
+    """
+    text_of_all = " || ' ' || ".join(columns)
+    return mapped_column(
+        TSVECTOR, Computed(f"to_tsvector('simple'::regconfig, {text_of_all})"), deferred=True, info=DERIVED
+    )
 
 
 def tenant_foreign_key(column: str, to: str, **options: Any) -> ForeignKeyConstraint:

@@ -1,6 +1,6 @@
-"""Pages by keyset: a cursor says where the last page ended, so depth costs nothing."""
+"""Pages by keyset: a cursor says where a page ended, so depth costs nothing."""
 
-import base64
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -9,21 +9,11 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from sqlalchemy import Integer, Select, and_, bindparam, or_
 
-from tenantry.errors import BadRequest
+from tenantry.db.listing import Condition
 
-__all__ = ("Keyset", "Page", "PageRequest", "keyset")
+__all__ = ("Keyset", "Page", "PageRequest", "Position")
 
 T = TypeVar("T")
-
-
-class InvalidCursor(BadRequest):
-    code = "invalid_cursor"
-    title = "The cursor is not one that this list gave for this order"
-
-
-class InvalidSort(BadRequest):
-    code = "invalid_sort"
-    title = "The list cannot be sorted like this"
 
 
 class Page(msgspec.Struct, Generic[T]):
@@ -33,20 +23,46 @@ class Page(msgspec.Struct, Generic[T]):
     total: int | UnsetType = UNSET
 
 
-class PageRequest(msgspec.Struct, frozen=True):
+class Position(msgspec.Struct, array_like=True, frozen=True):
+    """Between two items of a list."""
+
+    backwards: bool
+    """What is asked for is the page before it, not the one after."""
+    value: Any
+    """Of the field that the list is sorted by."""
+    id: UUID
+
+
+class PageRequest(msgspec.Struct):
     limit: int
-    cursor: str | None
-    sort: str | None
-    include_total: bool
+    sort: str
+    """A field that the list declares, with `-` before it for descending."""
+    seal: Callable[[Position], str]
+    """Makes the cursor of a position, for nobody and nothing but this request."""
+    position: Position | None = None
+    include_total: bool = False
+    conditions: tuple[Condition, ...] = ()
+    search: str | None = None
+    next_cursor: str | None = None
+    """Known once the page is; as is `previous_cursor`."""
+    previous_cursor: str | None = None
+
+    @property
+    def narrows(self) -> bool:
+        return bool(self.conditions) or self.search is not None
 
 
 class Keyset:
     """An order that ends in the id, and where in it a page begins."""
 
-    def __init__(self, row: type[Any], field: str, descending: bool, request: PageRequest) -> None:
-        self.row, self.field, self.descending, self.request = row, field, descending, request
-        self.column = getattr(row, field)
-        self.position = self._position(request.cursor) if request.cursor else None
+    def __init__(self, row: type[Any], request: PageRequest) -> None:
+        self.row, self.request = row, request
+        self.field = request.sort.removeprefix("-")
+        self.column = getattr(row, self.field)
+        self.position = request.position
+        self.backwards = self.position is not None and self.position.backwards
+        self.descending = request.sort.startswith("-") != self.backwards
+        """How the rows are read: towards the beginning of the list it is the other way round."""
 
     @property
     def shape(self) -> tuple[str, bool, bool]:
@@ -56,8 +72,13 @@ class Keyset:
     @property
     def values(self) -> dict[str, Any]:
         """Of the parameters of `statement`: one row more than the page, to know whether another follows."""
-        limit = {"limit": self.request.limit + 1}
-        return limit | dict(zip(("value", "id"), self.position, strict=True)) if self.position else limit
+        limit: dict[str, Any] = {"limit": self.request.limit + 1}
+        if self.position is None:
+            return limit
+        value = msgspec.convert(self.position.value, self.column.type.python_type)
+        if isinstance(value, datetime):
+            value = value.astimezone(UTC)
+        return limit | {"value": value, "id": self.position.id}
 
     def statement(self, views: "Select[Any]") -> "Select[Any]":
         columns = (self.column, self.row.id)
@@ -71,33 +92,17 @@ class Keyset:
             ordered = ordered.where(at_or_beyond, or_(beyond, and_(self.column == value, id_beyond)))
         return ordered.limit(bindparam("limit", type_=Integer))
 
-    def cursor_after(self, item: Any) -> str:
-        position = [self._order, getattr(item, self.field), item.id]
-        return base64.urlsafe_b64encode(msgspec.json.encode(position)).decode().rstrip("=")
+    def page(self, found: list[T]) -> list[T]:
+        """The items of `found`, what `statement` selects; the request knows the cursors of its neighbours then."""
+        request = self.request
+        has_more, items = len(found) > request.limit, found[: request.limit]
+        if self.backwards:
+            items.reverse()
+        if items:
+            has_next, has_previous = has_more or self.backwards, has_more if self.backwards else bool(self.position)
+            request.next_cursor = self._cursor(items[-1], backwards=False) if has_next else None
+            request.previous_cursor = self._cursor(items[0], backwards=True) if has_previous else None
+        return items
 
-    @property
-    def _order(self) -> str:
-        return f"-{self.field}" if self.descending else self.field
-
-    def _position(self, cursor: str) -> tuple[Any, UUID]:
-        try:
-            raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-            order, value, id = msgspec.json.decode(raw, type=tuple[str, Any, UUID])
-            if order != self._order:
-                raise InvalidCursor
-            position = msgspec.convert(value, self.column.type.python_type)
-            if isinstance(position, datetime):
-                if position.tzinfo is None:
-                    raise InvalidCursor
-                position = position.astimezone(UTC)
-            return position, id
-        except (ValueError, OverflowError, msgspec.MsgspecError) as error:
-            raise InvalidCursor from error
-
-
-def keyset(row: type[Any], sortable: tuple[str, ...], request: PageRequest) -> Keyset:
-    asked = request.sort or f"-{sortable[0]}"
-    field = asked.removeprefix("-")
-    if field not in sortable:
-        raise InvalidSort(f"Sort by one of: {', '.join(sortable)}; with `-` before it for descending.")
-    return Keyset(row, field, asked.startswith("-"), request)
+    def _cursor(self, item: Any, *, backwards: bool) -> str:
+        return self.request.seal(Position(backwards, getattr(item, self.field), item.id))

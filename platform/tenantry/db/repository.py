@@ -11,7 +11,8 @@ from sqlalchemy import Delete, Select, bindparam, delete, func, literal_column, 
 from tenantry.db.base import Base, Versioned
 from tenantry.db.denials import SerializationFailure
 from tenantry.db.lane.statement import constant
-from tenantry.db.page import Keyset, Page, PageRequest, keyset
+from tenantry.db.listing import Listing
+from tenantry.db.page import Keyset, Page, PageRequest
 from tenantry.db.rows import Rows
 from tenantry.db.session import UnitOfWork
 from tenantry.errors import NotFound
@@ -28,8 +29,8 @@ class Repository(Generic[RowT, ViewT]):
     The fields of the view are selected by name from the row, in their order, and nothing else is.
     """
 
-    sortable: ClassVar[tuple[str, ...]] = ("created_at",)
-    """Fields of the view, never null, that a list may be sorted by; the first is the default, newest first."""
+    listing: ClassVar[Listing] = Listing()
+    """How its pages may be asked for."""
     not_found: ClassVar[type[NotFound]] = NotFound
 
     columns: ClassVar[Mapping[str, Any]] = {}
@@ -55,6 +56,7 @@ class Repository(Generic[RowT, ViewT]):
                 for field in cls.view_type.__struct_fields__
             )
         )
+        cls.listing = cls.listing.bound_to(cls.row_type, cls.view_type, cls.columns)
         cls.stored = Rows(cls.row_type)
         cls.is_versioned = issubclass(cls.row_type, Versioned)
         version = cls.row_type.version if cls.is_versioned else literal_column("0")
@@ -120,18 +122,18 @@ class Repository(Generic[RowT, ViewT]):
         values = {"old_id": id, "old_version": version}
         await self.unit_of_work.write(self.stored.removal, values, otherwise=SerializationFailure)
 
-    async def page(self, views: "Select[Any]", request: PageRequest) -> Page[ViewT]:
-        """One page of `views` in the order that was asked for; its cost does not grow with its depth."""
-        order = keyset(self.row_type, self.sortable, request)
-        statement = self._whole_list(order) if views is self.views else order.statement(views)
-        items: list[ViewT] = await self.unit_of_work.structs(statement, self.view_type, order.values)
-        following = items[request.limit :]
-        del items[request.limit :]
-        return Page(
-            items=items,
-            next_cursor=order.cursor_after(items[-1]) if following else None,
-            total=await self._count(views) if request.include_total else msgspec.UNSET,
-        )
+    async def page(self, request: PageRequest, views: "Select[Any] | None" = None) -> Page[ViewT]:
+        """One page of `views`, else of all, as it was asked for; its cost does not grow with its depth."""
+        whole = self.views if views is None else views
+        if request.narrows:
+            whole = whole.where(*(self.listing.condition(asked) for asked in request.conditions))
+            if request.search is not None and self.listing.search is not None:
+                whole = whole.where(self.listing.search(request.search))
+        order = Keyset(self.row_type, request)
+        statement = self._whole_list(order) if whole is self.views else order.statement(whole)
+        items = order.page(await self.unit_of_work.structs(statement, self.view_type, order.values))
+        total = await self._count(whole) if request.include_total else msgspec.UNSET
+        return Page(items, request.next_cursor, total)
 
     def view(self, values: Any) -> ViewT:
         view: ViewT = self.view_type(*values)

@@ -45,7 +45,7 @@ class Rows(Generic[RowT]):
         mapper: Mapper[RowT] = inspect(row_type)
         self._table: Table = row_type.metadata.tables[row_type.__tablename__]
         self._manager = mapper.class_manager
-        self._columns = {attribute.key: attribute.columns[0] for attribute in mapper.column_attrs}
+        self._columns = {each.key: each.columns[0] for each in mapper.column_attrs if not each.deferred}
         self._parameters = {key: f"new_{key}" for key in self._columns}
         self._insertable = [(key, self._parameters[key], column_) for key, column_ in self._columns.items()]
         self._insertions: dict[Any, Insert] = {}

@@ -21,6 +21,7 @@ from uuid_utils import uuid7
 from tenantry.config import Settings
 from tenantry.context import RequestRecord, start_request
 from tenantry.http.answer import CONTENT_TYPE
+from tenantry.http.page import link_of
 from tenantry.http.problems import handle_exception, send_problem
 from tenantry.http.protocol import remember
 from tenantry.http.request import ApiRequest
@@ -101,6 +102,8 @@ class OutermostLayer:
             nonlocal status, size
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if status < 400 and (link := link_of(scope)) is not None:
+                    message["headers"] = [*message["headers"], link]
                 self._complete(message, scope, record.request_id)
             elif message["type"] == "http.response.body":
                 size += len(message.get("body", b""))

@@ -11,9 +11,12 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import OpenAPIResponse, Operation, Parameter
 from litestar.routes import HTTPRoute
 
+from tenantry.db.listing import Listing
 from tenantry.db.versions import PreconditionFailed
 from tenantry.errors import AppError, BadRequest, Forbidden, NotFound, Unauthenticated, Unprocessable
 from tenantry.http.etag import PreconditionRequired
+from tenantry.http.page import listing_of
+from tenantry.http.parameters import parameters_of
 from tenantry.http.policy import Allow, Public, policy_of
 from tenantry.http.problems import MEDIA_TYPE, Problem, problem_of
 from tenantry.http.promises import Promises, promises_of
@@ -37,12 +40,15 @@ PROBLEMS: dict[str, AppError] = {
 @dataclass
 class ApiOperation(Operation):
     promises: Promises = field(kw_only=True)
+    listing: Listing | None = field(kw_only=True)
 
     @property
     def _exclude_fields(self) -> set[str]:
-        return {"promises"}
+        return {"promises", "listing"}
 
     def __post_init__(self) -> None:
+        if self.listing is not None:
+            self.parameters = [*(self.parameters or ()), *parameters_of(self.listing)]
         parameters = [each for each in self.parameters or () if isinstance(each, Parameter)]
         responses = self.responses or {}
         if not self.request_body and all(each.param_in == "path" for each in parameters):
@@ -78,7 +84,9 @@ def document(route: HTTPRoute, handler: HTTPRouteHandler) -> None:
     declared = {str(status): response for status, response in (handler.responses or {}).items()}
     handler.responses = {**problems, **declared}  # type: ignore[dict-item]  # the key "default" stands for all others
     handler.response_description = handler.response_description or HTTPStatus(handler.status_code).phrase
-    handler.operation_class = partial(ApiOperation, promises=promises)  # type: ignore[assignment]  # it is only called
+    handler.operation_class = partial(  # type: ignore[assignment]  # it is only called
+        ApiOperation, promises=promises, listing=listing_of(handler)
+    )
 
 
 def operation_id(handler: HTTPRouteHandler, *_: Any) -> str:

@@ -1,10 +1,11 @@
-"""Loads tokens and passwords into the application."""
+"""Loads tokens, cursors and passwords into the application."""
 
 from litestar.config.app import AppConfig
 from litestar.plugins import InitPlugin
 
 from tenantry.config import Settings
 from tenantry.inject import provided
+from tenantry.security.cursors import CursorSeal
 from tenantry.security.passwords import PasswordService
 from tenantry.security.tokens import TokenService
 
@@ -18,6 +19,7 @@ class SecurityPlugin(InitPlugin):
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         app_config.dependencies["tokens"] = provided(self.tokens)
+        app_config.dependencies["cursors"] = provided(CursorSeal(self.tokens))
         app_config.dependencies["passwords"] = provided(self.passwords)
         app_config.on_shutdown.append(self.passwords.close)
         return app_config

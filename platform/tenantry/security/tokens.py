@@ -12,8 +12,9 @@ from uuid import UUID
 
 import jwt
 import msgspec
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from jwt.types import Options
 
 from tenantry.clock import now
@@ -100,6 +101,10 @@ class TokenService:
         """A statement of this service, as a JWT that is no access token: `type_` is another than theirs."""
         assert type_ != TYPE
         return self._signed({"iss": self._issuer, "iat": now(), **claims}, type_)
+
+    def derived_key(self, purpose: bytes) -> bytes:
+        """A secret of 32 bytes that all workers have, of no use for any other purpose."""
+        return HKDF(hashes.SHA256(), 32, salt=None, info=purpose).derive(self._private_key.private_bytes_raw())
 
     def verify(self, credential: bytes) -> Principal:
         if credential.startswith(KEY_PREFIX):

@@ -55,7 +55,7 @@ async def export(
 
 
 def exported_columns(exported: Table) -> list[Column[Any]]:
-    return [each for each in exported.columns if not each.info.get("secret")]
+    return [each for each in exported.columns if not each.info.keys() & {"secret", "derived"}]
 
 
 def person_columns(owned: Table) -> list[Column[Any]]:

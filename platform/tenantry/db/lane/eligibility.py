@@ -16,7 +16,7 @@ __all__ = ("refusal",)
 # Functions without a side effect; of any other, nobody here can know.
 FUNCTIONS = frozenset(
     {"avg", "coalesce", "concat", "count", "date_trunc", "greatest", "least", "length", "lower", "max", "min", "now"}
-    | {"replace", "round", "sum", "trim", "upper"}
+    | {"replace", "round", "sum", "to_tsquery", "trim", "upper"}
 )
 
 
