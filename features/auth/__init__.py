@@ -1,1 +1,1 @@
-"""Accounts, sessions and access tokens: how anyone comes in, and how they leave. Open to all."""
+"""Logging in: a proof of who one is, or the API key of a service account, becomes a token. Open to all."""

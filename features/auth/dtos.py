@@ -1,40 +1,19 @@
-from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
 from msgspec import Meta, Struct
 
-from tenantry.mail import EmailAddress
-
-NewPassword = Annotated[str, Meta(min_length=8, max_length=128, examples=["correct horse battery staple"])]
 GivenPassword = Annotated[str, Meta(max_length=1024, examples=["correct horse battery staple"])]
-Secret = Annotated[str, Meta(min_length=1, max_length=512)]
-
-
-class SignUp(Struct, forbid_unknown_fields=True):
-    email: EmailAddress
-    password: NewPassword
-    name: Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\S", examples=["Ada Lovelace"])]
-
-
-class EmailVerification(Struct, forbid_unknown_fields=True):
-    token: Secret
-
-
-class VerificationResend(Struct, forbid_unknown_fields=True):
-    email: EmailAddress
-
-
-class Accepted(Struct):
-    """The same answer whether or not the address is known."""
-
-    status: Literal["verification_sent"] = "verification_sent"
 
 
 class Login(Struct, forbid_unknown_fields=True):
     email: Annotated[str, Meta(max_length=254, examples=["ada@example.com"])]
     password: GivenPassword
     tenant_id: UUID | None = None
+
+
+class Reauthentication(Struct, forbid_unknown_fields=True):
+    password: GivenPassword
 
 
 class TokenForm(Struct):
@@ -51,23 +30,6 @@ class TokenForm(Struct):
     scope: Annotated[str, Meta(max_length=10_000)] | None = None
 
 
-class Refresh(Struct, forbid_unknown_fields=True):
-    refresh_token: Secret
-
-
-class TenantSwitch(Struct, forbid_unknown_fields=True):
-    tenant_id: UUID
-
-
-class AccessToken(Struct):
-    access_token: str
-    token_type: Literal["Bearer"]
-    expires_in: int
-    """Seconds."""
-    session_id: UUID
-    tenant_id: UUID | None
-
-
 class ClientToken(Struct):
     """Without a refresh token, RFC 6749 section 4.4.3: the client still has its key."""
 
@@ -78,24 +40,14 @@ class ClientToken(Struct):
     tenant_id: UUID
 
 
-class TokenPair(Struct):
-    access_token: str
-    token_type: Literal["Bearer"]
-    expires_in: int
-    """Seconds."""
-    refresh_token: str
-    session_id: UUID
-    tenant_id: UUID | None
+class Challenge(Struct):
+    """A log-in that waits for its second step."""
 
-
-class Me(Struct):
     id: UUID
-    email: str
-    name: str
-    created_at: datetime
-
-
-class Credentials(Struct):
     user_id: UUID
-    password_hash: str
-    disabled: bool
+    session_id: UUID | None
+    """The session whose owner proves again who they are; none where one is to be opened."""
+    tenant_id: UUID | None
+    """The tenant that was asked for."""
+    methods: list[str]
+    """The first step."""

@@ -1,4 +1,4 @@
-from tenantry.errors import BadRequest, Forbidden, Unauthenticated
+from tenantry.errors import BadRequest, Unauthenticated
 
 
 class InvalidCredentials(Unauthenticated):
@@ -6,19 +6,19 @@ class InvalidCredentials(Unauthenticated):
     title = "E-mail and password do not match an account whose address is confirmed"
 
 
-class InvalidVerification(BadRequest):
-    code = "invalid_verification"
-    title = "The link is not valid, has expired or was used already"
+class SecondFactorRequired(Unauthenticated):
+    """Members of the problem: `challenge`, which the second step has to present, and how long it is good for."""
+
+    code = "second_factor_required"
+    title = "The password is right; a second factor is needed as well"
+
+    def __init__(self, challenge: str, *, seconds: int) -> None:
+        super().__init__(challenge=challenge, expires_in=seconds)
 
 
-class InvalidRefreshToken(Unauthenticated):
-    code = "invalid_refresh_token"
-    title = "The refresh token is not valid; log in again"
-
-
-class TenantNotAvailable(Forbidden):
-    code = "tenant_not_available"
-    title = "You are not a member of the tenant that you asked for"
+class InvalidChallenge(Unauthenticated):
+    code = "invalid_challenge"
+    title = "The log-in is not valid or took too long; begin again"
 
 
 class OAuthError(BadRequest):

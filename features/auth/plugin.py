@@ -1,15 +1,10 @@
-from features.auth.controller import AuthController, MeController
-from features.auth.repository import UserRepository
-from features.auth.service import AccountService, ClientService, SessionService
+from features.auth.controller import AuthController
+from features.auth.service import ClientService, LoginService
+from features.sessions.api import SessionService
 from tenantry.feature import Feature
 
 feature = Feature(
     "auth",
-    controllers=[AuthController, MeController],
-    provides={
-        "users": UserRepository,
-        "accounts": AccountService,
-        "sessions": SessionService,
-        "clients": ClientService,
-    },
+    controllers=[AuthController],
+    provides={"logins": LoginService, "sessions": SessionService, "clients": ClientService},
 )

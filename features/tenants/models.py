@@ -32,6 +32,11 @@ class TenantRow(Versioned, Base):
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
     plan: Mapped[str] = mapped_column(default="unlimited")
     settings: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    requires_second_factor: Mapped[bool] = mapped_column(
+        Computed("coalesce((settings #>> '{mfa,required}')::boolean, false)", persisted=True)
+    )
+    required_connection: Mapped[UUID | None] = mapped_column(default=None)
+    """The connection to an identity provider by which all but owners must log in."""
     erase_after: Mapped[datetime | None] = mapped_column(default=None)
     """Until then a tenant that is `deleting` can be restored; without one its erasure has begun."""
 
@@ -86,8 +91,8 @@ class ErasureRow(Base):
 class MembershipRow(TenantOwned):
     """Of a person or of a service account, in a built-in or a custom role.
 
-    `permissions`, `tenant_status` and `tenant_plan` are copies that the database keeps, of the custom role and of the
-    tenant: `begin_request` finds in one row all that the subject may do.
+    `permissions`, `tenant_status`, `tenant_plan` and what the tenant requires are copies that the database keeps, of
+    the custom role and of the tenant: `begin_request` finds in one row all that the subject may do.
     """
 
     __tablename__ = "memberships"
@@ -112,6 +117,8 @@ class MembershipRow(TenantOwned):
     permissions: Mapped[list[str]] = mapped_column(server_default=FetchedValue())
     tenant_status: Mapped[str] = mapped_column(server_default=FetchedValue())
     tenant_plan: Mapped[str] = mapped_column(server_default=FetchedValue())
+    requires_second_factor: Mapped[bool] = mapped_column(server_default=FetchedValue())
+    required_connection: Mapped[UUID | None] = mapped_column(server_default=FetchedValue())
 
     @property
     def named_role(self) -> str:

@@ -112,4 +112,4 @@ def joined_by(random: Random, tenants: list[Sown]) -> list[Sown]:
     return random.sample(tenants, min(count, len(tenants)))
 
 
-seeder = Seeder("tenants", sow, after=("auth",))
+seeder = Seeder("tenants", sow, after=("accounts",))

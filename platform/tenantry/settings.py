@@ -91,6 +91,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     refresh_token_days: Annotated[
         int, msgspec.Meta(ge=1, le=365), about("Days without use after which a session ends")
     ] = 30
+    session_days: Annotated[
+        int, msgspec.Meta(ge=1, le=3650), about("Days after which a session ends, however often it is used")
+    ] = 90
+    fresh_auth_seconds: Annotated[
+        int, msgspec.Meta(ge=30, le=86_400), about("How long a proof of who one is counts as fresh, for what needs one")
+    ] = 600
     password_hash_threads: Annotated[
         int, msgspec.Meta(ge=1, le=64), about("Passwords hashed at the same time, per worker (19 MiB each)")
     ] = 2

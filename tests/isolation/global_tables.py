@@ -18,6 +18,7 @@ GLOBAL = {
     "sign_ups": Exempt("SELECT INSERT UPDATE DELETE", "nobody is anybody's member yet"),
     "sessions": Exempt("SELECT INSERT UPDATE", "a session works for one tenant after another"),
     "refresh_tokens": Exempt("SELECT INSERT UPDATE DELETE", "each belongs to a session"),
+    "login_challenges": Exempt("SELECT INSERT DELETE", "who takes the first of two steps is not logged in yet"),
     "tenants": Exempt("SELECT INSERT UPDATE DELETE", "what rows belong to; row-level security compares its id"),
     "roles": Exempt("SELECT", "the built-in roles are the same for all"),
     "role_permissions": Exempt("SELECT", "mirrors what slices declare"),

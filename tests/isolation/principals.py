@@ -57,7 +57,8 @@ class Stage:
     def claiming(self, **changes: Any) -> str:
         """A token with the owner's claims but for these."""
         owner = self.tenant.owner
-        claims = {"subject_id": owner.id, "session_id": owner.session_id, "tenant_id": self.tenant.id}
+        claims: dict[str, Any] = {"subject_id": owner.id, "session_id": owner.session_id, "tenant_id": self.tenant.id}
+        claims["authenticated_at"] = now()
         return self.world.tokens.issue(Principal(**(claims | changes)))
 
     async def key(self, role: Role = Role.owner) -> Key:
@@ -96,6 +97,8 @@ def expected(policy: Policy, caller: Caller) -> Refusal | None:
         return None
     if not isinstance(policy, Allow):
         return caller.signed_in
+    if policy.fresh_auth and caller.signed_in == PERSONAL:
+        return PERSONAL
     if caller.role is not None and caller.role < policy.permission.least_role:
         return Refusal(403, "permission_missing")
     return caller.allowed

@@ -22,7 +22,10 @@ NAMES = [*(permission.name for permission in DECLARED), "ghosts:read"]
 BUILT_IN = {role.name: {each.name for each in DECLARED if role in each.roles()} for role in Role}
 CURRENT, PREVIOUS, WRONG = b"current", b"previous", b"wrong"
 KEY_DENIALS = {"invalid_api_key", "api_key_revoked", "api_key_expired", "scope_missing"}
-SESSION_DENIALS = {"session_ended", "tenant_required", "not_a_member"}
+SESSION_DENIALS = {
+    "session_ended", "tenant_required", "not_a_member", "session_confined", "tenant_requires_sso",
+    "tenant_requires_second_factor",
+}  # fmt: skip
 examples = settings(max_examples=400, deadline=None, derandomize=True, database=None)
 
 
@@ -43,6 +46,8 @@ class Subject:
     disabled: bool
     status: str
     role: str | frozenset[str]
+    wants_second_factor: bool
+    wants_provider: bool
 
     @property
     def held(self) -> Any:
@@ -52,7 +57,8 @@ class Subject:
         return None if self.status == "active" else f"tenant_{self.status}"
 
 
-subjects = st.builds(Subject, mostly(False, True), mostly("active", "suspended", "deleting"), a_role)
+subjects = st.builds(Subject, mostly(False, True), mostly("active", "suspended", "deleting"), a_role, st.booleans(),
+                     mostly(False, True))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,10 @@ class SessionState:
     session: str
     tenant: str | None
     is_member: bool
+    has_second_factor: bool
+    provider: str | None
+    """Of the tenant, which it may require, or another."""
+    confined: bool
 
     def denial(self, permission: str | None) -> str | None:
         if self.session != "live":
@@ -73,7 +83,21 @@ class SessionState:
             return "tenant_required"
         if self.tenant == "other" or not self.is_member:
             return "not_a_member"
-        return self.subject.tenant_denial() or missing("permission_missing", permission, self.subject.held)
+        if self.confined:
+            return "session_confined"
+        return (
+            self.subject.tenant_denial()
+            or self.origin_denial()
+            or missing("permission_missing", permission, self.subject.held)
+        )
+
+    def origin_denial(self) -> str | None:
+        trusted = self.subject.wants_provider and self.provider == "required"
+        if self.subject.wants_provider and not trusted and self.subject.role != "owner":
+            return "tenant_requires_sso"
+        if self.subject.wants_second_factor and not (self.has_second_factor or trusted):
+            return "tenant_requires_second_factor"
+        return None
 
 
 @dataclass(frozen=True)
@@ -111,7 +135,7 @@ def missing(denial: str, permission: str, held: Any) -> str | None:
 
 sessions = st.builds(
     SessionState, subjects, mostly("live", "ended", "expired", "never was"), mostly("own", "other", None),
-    mostly(True, False),
+    mostly(True, False), st.booleans(), st.sampled_from(["required", "other", None]), mostly(False, True),
 )  # fmt: skip
 keys = st.builds(
     KeyState, subjects, st.booleans(), mostly("own", "never was", "of another tenant"),
@@ -125,6 +149,7 @@ class Stage:
 
     def __init__(self, connection: "psycopg.Connection[Any]") -> None:
         self.connection, self.tenant, self.subject, self.credential = connection, uuid4(), uuid4(), uuid4()
+        self.provider = uuid4()
 
     def insert(self, table: str, times: dict[str, str | None] | None = None, **values: Any) -> None:
         """With `created_at` and `updated_at`, where the table has it; `times` are in the past or in the future."""
@@ -137,9 +162,11 @@ class Stage:
     def found(self, subject: Subject, *, is_person: bool = True, is_member: bool = True) -> None:
         self.connection.execute("SELECT set_config('app.tenant_id', %s, true)", [str(self.tenant)])
         slug = f"t-{self.tenant}"
+        settings = '{"mfa": {"required": true}}' if subject.wants_second_factor else "{}"
         self.insert(
-            "tenants", id=self.tenant, name="T", slug=slug, status=subject.status, plan="unlimited", settings="{}"
-        )
+            "tenants", id=self.tenant, name="T", slug=slug, status=subject.status, plan="unlimited", settings=settings,
+            required_connection=self.provider if subject.wants_provider else None,
+        )  # fmt: skip
         if is_person:
             disabled = {"disabled_at": "past" if subject.disabled else None}
             email = f"{self.subject}@example.com"
@@ -166,7 +193,12 @@ def ask_session(stage: Stage, state: SessionState, permission: str | None) -> st
     stage.found(state.subject, is_member=state.is_member)
     times: dict[str, str | None] = {"last_used_at": "now", "ended_at": "past" if state.session == "ended" else None}
     times["expires_at"] = "past" if state.session == "expired" else "future"
-    stage.insert("sessions", times, id=stage.credential, user_id=stage.subject, user_agent="")
+    times |= {"ends_at": "future", "second_factor_at": "past" if state.has_second_factor else None}
+    stage.insert(
+        "sessions", times, id=stage.credential, user_id=stage.subject, user_agent="",
+        connection_id={"required": stage.provider, "other": uuid4(), None: None}[state.provider],
+        only_tenant_id=uuid4() if state.confined else None,
+    )  # fmt: skip
     session = uuid4() if state.session == "never was" else stage.credential
     tenant: dict[str | None, UUID | None] = {"own": stage.tenant, "other": uuid4(), None: None}
     return stage.denial("SELECT begin_request(%s, %s, %s)", session, tenant[state.tenant], permission)

@@ -29,9 +29,9 @@ ACCOUNTS = f"""
     INSERT INTO users (id, email, name, password_hash, created_at, updated_at)
     SELECT {NUMBERED.format(kind=USER)}, 'user-' || n || '@example.com', 'User ' || n, %(password_hash)s, now(), now()
     FROM generate_series(0, %(last)s) n;
-    INSERT INTO sessions (id, user_id, tenant_id, user_agent, created_at, last_used_at, expires_at)
+    INSERT INTO sessions (id, user_id, tenant_id, user_agent, created_at, last_used_at, expires_at, ends_at)
     SELECT {NUMBERED.format(kind=SESSION)}, {NUMBERED.format(kind=USER)}, {NUMBERED.format(kind=TENANT)},
-           'benchmark', now(), now(), now() + interval '1 day'
+           'benchmark', now(), now(), now() + interval '1 day', now() + interval '1 day'
     FROM generate_series(0, %(last)s) n;
     INSERT INTO memberships (tenant_id, id, user_id, role, created_at, updated_at)
     SELECT {NUMBERED.format(kind=TENANT)}, {NUMBERED.format(kind=MEMBERSHIP)}, {NUMBERED.format(kind=USER)},

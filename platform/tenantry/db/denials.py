@@ -65,6 +65,21 @@ class ScopeMissing(Forbidden):
     title = "The API key's scopes do not include this permission"
 
 
+class SecondFactorNeeded(Forbidden):
+    code = "tenant_requires_second_factor"
+    title = "This tenant wants a second factor: enrol one, or log in with it"
+
+
+class ProviderRequired(Forbidden):
+    code = "tenant_requires_sso"
+    title = "This tenant wants its members to log in through its own identity provider"
+
+
+class SessionConfined(Forbidden):
+    code = "session_confined"
+    title = "A tenant's own identity provider vouches for this session; it is good for no other tenant"
+
+
 class ApiKeyRevoked(Unauthenticated):
     code = "api_key_revoked"
     title = "This API key was revoked"
@@ -127,6 +142,9 @@ DENIALS: dict[str, type[AppError]] = {
         NotAMember,
         TenantSuspended,
         TenantDeleting,
+        SessionConfined,
+        ProviderRequired,
+        SecondFactorNeeded,
         PermissionMissing,
         ScopeMissing,
         InvalidApiKey,

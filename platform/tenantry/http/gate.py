@@ -17,6 +17,7 @@ from tenantry.http.visit import Gate
 from tenantry.http.ways import LongWay, ShortWay
 from tenantry.readiness import NotReady, Readiness
 from tenantry.security.principal import CredentialVerifier, Principal
+from tenantry.security.visitor import visitor_of
 
 __all__ = ("GatePlugin",)
 
@@ -25,13 +26,14 @@ class GatePlugin(InitPlugin):
     """Puts the gate before every route, and watches that the database knows the permissions they ask for."""
 
     def __init__(self, settings: Settings, verifier: CredentialVerifier, readiness: Readiness) -> None:
-        self.gate = Gate(verifier, settings.request_timeout_seconds)
+        self.gate = Gate(verifier, settings)
         self.short: ShortWay | None = None
         readiness.add("permissions", self._check_permissions)
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         app_config.middleware.append(self._long_way)
         app_config.dependencies["principal"] = Provide(principal_of, sync_to_thread=False)
+        app_config.dependencies["visitor"] = Provide(visitor_of, sync_to_thread=False)
         app_config.on_startup += [self._shorten, self._start]
         return app_config
 

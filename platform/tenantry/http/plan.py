@@ -12,11 +12,12 @@ from tenantry.db.session import UnitOfWork
 from tenantry.http.catalogue import PermissionCatalogue
 from tenantry.http.policy import Allow, Policy, Public, SignedIn, policy_of
 from tenantry.security.principal import Principal
+from tenantry.security.visitor import Visitor
 
 __all__ = ("RoutePlan", "has_hooks", "plan_of")
 
 # Through these a handler can neither see nor change anything but its request and the database.
-HARMLESS = (UnitOfWork, Principal, PageRequest, PermissionCatalogue)
+HARMLESS = (UnitOfWork, Principal, Visitor, PageRequest, PermissionCatalogue)
 # Parameters that Litestar itself fills; by the others of these a handler could reach the application.
 HARMLESS_RESERVED = frozenset({"data", "query", "headers", "cookies", "body"})
 HOOKS = ("before_request", "after_request", "after_response", "background")
@@ -30,6 +31,8 @@ class RoutePlan(msgspec.Struct, frozen=True):
     """None where a live session is enough."""
     effect: str | None
     requires_match: bool
+    fresh_auth: bool
+    """The person must have proven within the last minutes who they are."""
     takes_body: bool
     is_public: bool
     is_repeatable: bool
@@ -48,6 +51,7 @@ def plan_of(handler: BaseRouteHandler) -> RoutePlan:
         permission=policy.permission.name if isinstance(policy, Allow) else None,
         effect=policy.audit if isinstance(policy, Allow | SignedIn) else None,
         requires_match=isinstance(policy, Allow) and policy.if_match is not None,
+        fresh_auth=isinstance(policy, Allow | SignedIn) and policy.fresh_auth,
         is_public=policy is None or isinstance(policy, Public),
         takes_body="data" in handler.parsed_fn_signature.parameters,
         is_repeatable=_is_repeatable(handler),

@@ -5,6 +5,7 @@
 @post(opt=public("how an account begins"))      anyone; the reason is for the reader
 
 Each takes `rate=Rate(10, per=timedelta(minutes=1))`: how often one caller may use the route.
+`fresh_auth=True` asks that the person has proven who they are within the last minutes.
 """
 
 from typing import Any, Literal
@@ -26,11 +27,13 @@ class Allow(msgspec.Struct, frozen=True):
     rate: Rate | None = None
     if_match: Literal["required"] | None = None
     """Without it, whoever sends `If-Match` is heard; `required` lets nobody change what they have not read."""
+    fresh_auth: bool = False
 
 
 class SignedIn(msgspec.Struct, frozen=True):
     audit: str | None = None
     rate: Rate | None = None
+    fresh_auth: bool = False
 
 
 class Public(msgspec.Struct, frozen=True):
@@ -47,12 +50,13 @@ def allow(
     audit: str | None = None,
     rate: Rate | None = None,
     if_match: Literal["required"] | None = None,
+    fresh_auth: bool = False,
 ) -> dict[str, Policy]:
-    return {OPT_KEY: Allow(permission, audit, rate, if_match)}
+    return {OPT_KEY: Allow(permission, audit, rate, if_match, fresh_auth)}
 
 
-def signed_in(*, audit: str | None = None, rate: Rate | None = None) -> dict[str, Policy]:
-    return {OPT_KEY: SignedIn(audit, rate)}
+def signed_in(*, audit: str | None = None, rate: Rate | None = None, fresh_auth: bool = False) -> dict[str, Policy]:
+    return {OPT_KEY: SignedIn(audit, rate, fresh_auth)}
 
 
 def public(reason: str, *, rate: Rate | None = None) -> dict[str, Policy]:

@@ -6,9 +6,12 @@ holds now.
 
 import asyncio
 import random
+from datetime import timedelta
 
 from litestar.types import Receive, Scope
 
+from tenantry.clock import now
+from tenantry.config import Settings
 from tenantry.context import bind_actor
 from tenantry.db.database import Database
 from tenantry.db.session import UnitOfWork
@@ -30,6 +33,17 @@ FIRST_PAUSE_SECONDS = 0.01
 class SessionRequired(Forbidden):
     code = "session_required"
     title = "This is for people who have logged in, not for API keys"
+
+
+class FreshAuthRequired(Unauthenticated):
+    """The challenge is that of RFC 9470; `max_age` is in seconds."""
+
+    code = "fresh_auth_required"
+    title = "Prove again who you are, with `POST /auth/reauthenticate`, before you do this"
+
+    def __init__(self, *, max_age: int) -> None:
+        super().__init__(max_age=max_age)
+        self.headers = {"WWW-Authenticate": f'Bearer error="insufficient_user_authentication", max_age="{max_age}"'}
 
 
 class RequestTimeout(Unavailable):
@@ -66,10 +80,10 @@ class Gate:
     database: Database
     """There once the application has started."""
 
-    def __init__(self, verifier: CredentialVerifier, seconds: float) -> None:
-        """`seconds` is the longest that a request may take until its answer begins."""
+    def __init__(self, verifier: CredentialVerifier, settings: Settings) -> None:
         self._verifier = verifier
-        self.deadlines = Deadlines(seconds)
+        self._fresh = timedelta(seconds=settings.fresh_auth_seconds)
+        self.deadlines = Deadlines(settings.request_timeout_seconds)
 
     async def admit(self, plan: RoutePlan, scope: Scope, receive: Receive) -> Visit:
         if plan.is_public:
@@ -77,6 +91,8 @@ class Gate:
         principal = scope["user"] = self._authenticate(scope)
         if plan.permission is None and principal.session_id is None:
             raise SessionRequired
+        if plan.fresh_auth:
+            self._require_fresh(principal)
         bind_actor(
             actor=principal.subject_id, tenant=principal.tenant_id, key=principal.key.id if principal.key else None
         )
@@ -90,6 +106,13 @@ class Gate:
             except AppError as error:
                 visit.fault = error
         return visit
+
+    def _require_fresh(self, principal: Principal) -> None:
+        """The token says when: a proof does not become older by asking anybody."""
+        if principal.session_id is None:
+            raise SessionRequired
+        if principal.authenticated_at is None or now() - principal.authenticated_at > self._fresh:
+            raise FreshAuthRequired(max_age=int(self._fresh.total_seconds()))
 
     def _authenticate(self, scope: Scope) -> Principal:
         """Of the one credential that there is: of two, nobody could say which one a proxy or a log believed in."""

@@ -1,5 +1,6 @@
 """Who claims to be here. A claim is proven by a credential, but holds only once the database agrees."""
 
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -25,6 +26,8 @@ class Principal(msgspec.Struct, frozen=True):
     tenant_id: UUID | None
     """The one tenant that the credential is good for; none when its holder belongs to none yet."""
     key: KeyClaim | None = None
+    authenticated_at: datetime | None = None
+    """When a person last proved here who they are; none where nothing but another's word vouches for it."""
 
     @property
     def tenant(self) -> UUID:

@@ -90,6 +90,7 @@ class TokenService:
             "sub": str(principal.subject_id),
             **({"sid": str(principal.session)} if principal.key is None else {"key": str(principal.key.id)}),
             "tid": str(principal.tenant_id) if principal.tenant_id else None,
+            **({"auth_time": int(proven.timestamp())} if (proven := principal.authenticated_at) else {}),
             "jti": str(new_id()),
             "iat": issued,
             "nbf": issued,
@@ -138,7 +139,8 @@ class TokenService:
             claims = token["payload"]
             tenant = claims.get("tid")
             session, key = _session_or_key(claims)
-            principal = Principal(UUID(claims["sub"]), session, UUID(tenant) if tenant else None, key)
+            proven = datetime.fromtimestamp(int(claims["auth_time"]), UTC) if "auth_time" in claims else None
+            principal = Principal(UUID(claims["sub"]), session, UUID(tenant) if tenant else None, key, proven)
             issued, starts, ends = (datetime.fromtimestamp(int(claims[name]), UTC) for name in ("iat", "nbf", "exp"))
             skew = timedelta(seconds=CLOCK_SKEW_SECONDS)
             return _Verified(principal, max(issued, starts) - skew, ends + skew)

@@ -26,8 +26,8 @@ INSERT_USER = text(
     " VALUES (:user_id, :email, :name, :password_hash, :now, :now)"
 )
 INSERT_SESSION = text(
-    "INSERT INTO sessions (id, user_id, tenant_id, user_agent, created_at, last_used_at, expires_at)"
-    " VALUES (:session_id, :user_id, :tenant_id, 'tests', :now, :now, :expires_at)"
+    "INSERT INTO sessions (id, user_id, tenant_id, user_agent, created_at, last_used_at, authenticated_at, expires_at,"
+    " ends_at) VALUES (:session_id, :user_id, :tenant_id, 'tests', :now, :now, :now, :expires_at, :expires_at)"
 )
 INSERT_TENANT = text(
     "INSERT INTO tenants (id, name, slug, status, plan, settings, created_at, updated_at)"
@@ -75,9 +75,9 @@ class World:
 
     async def account(self, name: str = "ada", *, tenant_id: UUID | None = None) -> Account:
         """Someone with a confirmed address and a live session."""
-        principal = Principal(new_id(), new_id(), tenant_id)
-        email = f"{name}-{principal.subject_id.hex[-12:]}@example.com"
         moment = now()
+        principal = Principal(new_id(), new_id(), tenant_id, authenticated_at=moment)
+        email = f"{name}-{principal.subject_id.hex[-12:]}@example.com"
         values = {
             "user_id": principal.subject_id,
             "session_id": principal.session,

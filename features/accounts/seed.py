@@ -12,7 +12,7 @@ from polyfactory.decorators import post_generated
 from polyfactory.factories.msgspec_factory import MsgspecFactory
 from sqlalchemy import select, update
 
-from features.auth.models import UserRow
+from features.accounts.models import UserRow
 from tenantry.security.passwords import PasswordService
 from tenantry.seeding import Seeder, Seeding, Sown
 
@@ -95,4 +95,4 @@ def kept_password(path: Path) -> str:
     return password
 
 
-seeder = Seeder("auth", sow)
+seeder = Seeder("accounts", sow)

@@ -1,12 +1,12 @@
 """Throttles: how often somebody may try a secret, counted for all workers
 
-Revision: 0016, after 0009
+Revision: 0010, after 0009
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0016"
+revision = "0010"
 down_revision = "0009"
 branch_labels = None
 depends_on = None

@@ -1,0 +1,44 @@
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from msgspec import Meta, Struct
+
+from tenantry.mail import EmailAddress
+
+NewPassword = Annotated[str, Meta(min_length=8, max_length=128, examples=["correct horse battery staple"])]
+Secret = Annotated[str, Meta(min_length=1, max_length=512)]
+
+
+class SignUp(Struct, forbid_unknown_fields=True):
+    email: EmailAddress
+    password: NewPassword
+    name: Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\S", examples=["Ada Lovelace"])]
+
+
+class EmailVerification(Struct, forbid_unknown_fields=True):
+    token: Secret
+
+
+class VerificationResend(Struct, forbid_unknown_fields=True):
+    email: EmailAddress
+
+
+class Accepted(Struct):
+    """The same answer whether or not the address is known."""
+
+    status: Literal["verification_sent"] = "verification_sent"
+
+
+class Me(Struct):
+    id: UUID
+    email: str
+    name: str
+    created_at: datetime
+
+
+class Credentials(Struct):
+    user_id: UUID
+    password_hash: str | None
+    disabled: bool
+    has_second_factor: bool

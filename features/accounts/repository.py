@@ -1,0 +1,77 @@
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import delete, insert, select, update
+
+from features.accounts.dtos import Credentials, Me
+from features.accounts.models import SignUpRow, UserRow
+from tenantry.clock import now
+from tenantry.db.repository import Repository
+from tenantry.db.session import UnitOfWork
+
+CREDENTIALS = select(
+    UserRow.id.label("user_id"),
+    UserRow.password_hash,
+    UserRow.disabled_at.is_not(None).label("disabled"),
+    UserRow.second_factor_at.is_not(None).label("has_second_factor"),
+)
+
+
+class UserRepository(Repository[UserRow, Me]):
+    async def credentials(self, email: str) -> Credentials | None:
+        row = await self.unit_of_work.row(CREDENTIALS.where(UserRow.email == email))
+        return Credentials(**row._mapping) if row is not None else None
+
+    async def credentials_of_user(self, user_id: UUID) -> Credentials | None:
+        row = await self.unit_of_work.row(CREDENTIALS.where(UserRow.id == user_id))
+        return Credentials(**row._mapping) if row is not None else None
+
+    async def exists(self, email: str) -> bool:
+        return await self.unit_of_work.scalar(select(UserRow.id).where(UserRow.email == email)) is not None
+
+    async def replace_hash(self, user_id: UUID, password_hash: str) -> None:
+        await self.unit_of_work.execute(
+            update(UserRow).where(UserRow.id == user_id).values(password_hash=password_hash)
+        )
+
+
+class SignUpRepository:
+    def __init__(self, unit_of_work: UnitOfWork) -> None:
+        self.unit_of_work = unit_of_work
+
+    async def add(self, email: str, name: str, password_hash: str, token_hash: bytes, lifetime: timedelta) -> None:
+        await self.unit_of_work.execute(
+            insert(SignUpRow).values(
+                email=email,
+                name=name,
+                password_hash=password_hash,
+                token_hash=token_hash,
+                expires_at=now() + lifetime,
+            )
+        )
+
+    async def renew_only(self, email: str, token_hash: bytes, lifetime: timedelta) -> bool:
+        """Give the one sign-up of an address a new link.
+
+        False when there is none, or more: which of them was the owner's own, nobody here can know.
+        """
+        pending = await self.unit_of_work.rows(
+            select(SignUpRow.id).where(SignUpRow.email == email, SignUpRow.expires_at > now()).limit(2)
+        )
+        if len(pending) != 1:
+            return False
+        renewal = update(SignUpRow).where(SignUpRow.id == pending[0].id)
+        await self.unit_of_work.execute(renewal.values(token_hash=token_hash, expires_at=now() + lifetime))
+        return True
+
+    async def confirm(self, token_hash: bytes) -> SignUpRow | None:
+        """Redeem a link, once; the address's other sign-ups lose theirs."""
+        redeemed = await self.unit_of_work.row(
+            delete(SignUpRow)
+            .where(SignUpRow.token_hash == token_hash, SignUpRow.expires_at > now())
+            .returning(SignUpRow.email, SignUpRow.name, SignUpRow.password_hash)
+        )
+        if redeemed is None:
+            return None
+        await self.unit_of_work.execute(delete(SignUpRow).where(SignUpRow.email == redeemed.email))
+        return SignUpRow(**redeemed._mapping)

@@ -1,0 +1,7 @@
+"""The second step of a log-in, for the slices that know how to judge it."""
+
+from features.auth.dtos import Challenge
+from features.auth.errors import InvalidChallenge
+from features.auth.service import ChallengeService
+
+__all__ = ("Challenge", "ChallengeService", "InvalidChallenge")

@@ -1,0 +1,45 @@
+from typing import Annotated, Literal
+from uuid import UUID
+
+from msgspec import Meta, Struct
+
+Secret = Annotated[str, Meta(min_length=1, max_length=512)]
+
+
+class Refresh(Struct, forbid_unknown_fields=True):
+    refresh_token: Secret
+
+
+class TenantSwitch(Struct, forbid_unknown_fields=True):
+    tenant_id: UUID
+
+
+class AccessToken(Struct):
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int
+    """Seconds."""
+    session_id: UUID
+    tenant_id: UUID | None
+
+
+class TokenPair(Struct):
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int
+    """Seconds."""
+    refresh_token: str
+    session_id: UUID
+    tenant_id: UUID | None
+
+
+class Proof(Struct, frozen=True):
+    """How somebody has proven who they are."""
+
+    methods: tuple[str, ...]
+    """As RFC 8176 names them: `pwd`, `otp`, `hwk` …"""
+    has_second_factor: bool = False
+    connection_id: UUID | None = None
+    """The connection to another identity provider, where that one has proven it."""
+    only_tenant_id: UUID | None = None
+    """The one tenant that trusts that provider: the session is good for no other."""

@@ -1,0 +1,96 @@
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import column, insert, select, table, update
+
+from features.sessions.dtos import Proof
+from features.sessions.models import RefreshTokenRow, SessionRow
+from tenantry.clock import now
+from tenantry.db.session import UnitOfWork
+from tenantry.security.visitor import Visitor
+
+USERS = table("users", column("id"), column("disabled_at"))
+
+
+class SessionRepository:
+    def __init__(self, unit_of_work: UnitOfWork) -> None:
+        self.unit_of_work = unit_of_work
+
+    async def open(
+        self, user_id: UUID, tenant_id: UUID | None, visitor: Visitor, proof: Proof, idle: timedelta, longest: timedelta
+    ) -> SessionRow:
+        moment = now()
+        session = SessionRow(
+            user_id=user_id,
+            tenant_id=tenant_id,
+            user_agent=visitor.user_agent,
+            address=visitor.address,
+            expires_at=moment + min(idle, longest),
+            ends_at=moment + longest,
+            methods=[*proof.methods],
+            authenticated_at=None if proof.only_tenant_id else moment,
+            second_factor_at=moment if proof.has_second_factor else None,
+            connection_id=proof.connection_id,
+            only_tenant_id=proof.only_tenant_id,
+        )
+        held = {name: value for name, value in vars(session).items() if not name.startswith("_")}
+        session.id = await self.unit_of_work.scalar(insert(SessionRow).values(**held).returning(SessionRow.id))
+        return session
+
+    async def end(self, session_id: UUID, reason: str) -> None:
+        session = await self.locked(session_id)
+        session.end(reason)
+        await self.unit_of_work.flush()
+
+    async def end_all(self, user_id: UUID, reason: str, *, but: UUID | None = None) -> int:
+        """Those that are live; how many they were."""
+        live = SessionRow.ended_at.is_(None) & (SessionRow.expires_at > now())
+        ending = update(SessionRow).where(SessionRow.user_id == user_id, live)
+        if but is not None:
+            ending = ending.where(SessionRow.id != but)
+        return await self.unit_of_work.execute(ending.values(ended_at=now(), end_reason=reason))
+
+    async def locked(self, session_id: UUID) -> SessionRow:
+        session: SessionRow = await self.unit_of_work.entity(
+            select(SessionRow).where(SessionRow.id == session_id).with_for_update()
+        )
+        return session
+
+    async def last_tenant(self, user_id: UUID) -> UUID | None:
+        tenant_id: UUID | None = await self.unit_of_work.scalar(
+            select(SessionRow.tenant_id)
+            .where(SessionRow.user_id == user_id, SessionRow.tenant_id.is_not(None))
+            .order_by(SessionRow.last_used_at.desc())
+            .limit(1)
+        )
+        return tenant_id
+
+    async def add_refresh_token(self, session_id: UUID, token_hash: bytes, parent_id: UUID | None = None) -> None:
+        await self.unit_of_work.execute(
+            insert(RefreshTokenRow).values(session_id=session_id, token_hash=token_hash, parent_id=parent_id)
+        )
+
+    async def refresh_token(self, token_hash: bytes) -> tuple[RefreshTokenRow, SessionRow] | None:
+        """The token and its session, which stays locked: uses of one family wait for each other.
+
+        None when there is no such token, or its account is disabled.
+        """
+        session_id = await self.unit_of_work.scalar(
+            select(RefreshTokenRow.session_id)
+            .join(SessionRow, SessionRow.id == RefreshTokenRow.session_id)
+            .join(USERS, USERS.c.id == SessionRow.user_id)
+            .where(RefreshTokenRow.token_hash == token_hash, USERS.c.disabled_at.is_(None))
+        )
+        if session_id is None:
+            return None
+        session = await self.locked(session_id)
+        token = await self.unit_of_work.entity(select(RefreshTokenRow).where(RefreshTokenRow.token_hash == token_hash))
+        return (token, session) if token is not None else None
+
+    async def supersede_unused_child(self, parent_id: UUID) -> bool:
+        """True when the child of this token was never used; it is no longer good then."""
+        unused = RefreshTokenRow.used_at.is_(None) & RefreshTokenRow.superseded_at.is_(None)
+        superseded = await self.unit_of_work.execute(
+            update(RefreshTokenRow).where(RefreshTokenRow.parent_id == parent_id, unused).values(superseded_at=now())
+        )
+        return superseded == 1
