@@ -22,7 +22,7 @@ from features.sessions.api import AccessToken, InvalidRefreshToken, SessionServi
 from tenantry.errors import Forbidden, Unauthenticated
 from tenantry.http.policy import public, signed_in
 from tenantry.security.principal import CurrentPrincipal
-from tenantry.security.visitor import CurrentVisitor
+from tenantry.visitor import CurrentVisitor
 
 FormBody = Body(media_type=RequestEncodingType.URL_ENCODED)
 Logins = NamedDependency[LoginService]

@@ -20,7 +20,7 @@ from tenantry.security.passwords import PasswordService
 from tenantry.security.principal import KeyClaim, Principal
 from tenantry.security.secrets import digest, new_secret
 from tenantry.security.tokens import TokenService
-from tenantry.security.visitor import Visitor
+from tenantry.visitor import Visitor
 
 _log = structlog.get_logger("features.auth")
 CHALLENGE_LIFETIME = timedelta(minutes=10)

@@ -7,7 +7,7 @@ from features.sessions.dtos import Proof
 from features.sessions.models import RefreshTokenRow, SessionRow
 from tenantry.clock import now
 from tenantry.db.session import UnitOfWork
-from tenantry.security.visitor import Visitor
+from tenantry.visitor import Visitor
 
 USERS = table("users", column("id"), column("disabled_at"))
 

@@ -18,7 +18,7 @@ from tenantry.db.session import UnitOfWork
 from tenantry.security.principal import Principal
 from tenantry.security.secrets import digest, new_secret
 from tenantry.security.tokens import TokenService
-from tenantry.security.visitor import Visitor
+from tenantry.visitor import Visitor
 
 _log = structlog.get_logger("features.sessions")
 LOST_REPLY_GRACE = timedelta(seconds=10)

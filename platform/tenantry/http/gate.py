@@ -17,7 +17,7 @@ from tenantry.http.visit import Gate
 from tenantry.http.ways import LongWay, ShortWay
 from tenantry.readiness import NotReady, Readiness
 from tenantry.security.principal import CredentialVerifier, Principal
-from tenantry.security.visitor import visitor_of
+from tenantry.visitor import visitor_of
 
 __all__ = ("GatePlugin",)
 

@@ -12,7 +12,7 @@ from tenantry.db.session import UnitOfWork
 from tenantry.http.catalogue import PermissionCatalogue
 from tenantry.http.policy import Allow, Policy, Public, SignedIn, policy_of
 from tenantry.security.principal import Principal
-from tenantry.security.visitor import Visitor
+from tenantry.visitor import Visitor
 
 __all__ = ("RoutePlan", "has_hooks", "plan_of")
 
