@@ -16,22 +16,22 @@ FAILING = {503: ResponseSpec(Health, description="A check fails", generate_examp
 class HealthController(Controller):
     path = "/health"
 
-    @get(opt=public(PROBES), summary="All checks", responses=FAILING)
+    @get(opt=public(PROBES, vital=True), summary="All checks", responses=FAILING)
     async def health(self, readiness: NamedDependency[Readiness]) -> Response[Health]:
         """The same as readiness."""
         return await _checked(readiness)
 
-    @get("/live", opt=public(PROBES), summary="The process answers")
+    @get("/live", opt=public(PROBES, vital=True), summary="The process answers")
     async def live(self) -> Health:
         """Touches no dependency: a database that is down is no reason to restart this process."""
         return Health("ok", [])
 
-    @get("/ready", opt=public(PROBES), summary="The process may take traffic", responses=FAILING)
+    @get("/ready", opt=public(PROBES, vital=True), summary="The process may take traffic", responses=FAILING)
     async def ready(self, readiness: NamedDependency[Readiness]) -> Response[Health]:
         """503, and which check failed, while the database or another dependency does not serve."""
         return await _checked(readiness)
 
-    @get("/startup", opt=public(PROBES), summary="The process has started")
+    @get("/startup", opt=public(PROBES, vital=True), summary="The process has started")
     async def startup(self) -> Health:
         """Answers from the moment that the application is loaded."""
         return Health("ok", [])
@@ -41,7 +41,7 @@ class MetricsController(Controller):
     path = "/metrics"
 
     @get(
-        opt=public("scrapers carry no credential; nothing in it names a tenant or a person"),
+        opt=public("scrapers carry no credential; nothing in it names a tenant or a person", vital=True),
         summary="Metrics of all workers",
         media_type=MEDIA_TYPE,
     )

@@ -27,7 +27,7 @@ __all__ = ("create_app",)
 def create_app(settings: Settings | None = None, *, features: str = "features") -> Litestar:
     """The application of one process; `features` is the package whose slices it serves."""
     settings = settings or load_settings().settings
-    readiness, security = Readiness(), SecurityPlugin(settings)
+    readiness, security, limits = Readiness(), SecurityPlugin(settings), LimitsPlugin(settings)
     return Litestar(
         plugins=[
             InjectPlugin(settings=settings, readiness=readiness),
@@ -36,10 +36,10 @@ def create_app(settings: Settings | None = None, *, features: str = "features") 
             HttpPlugin(settings),
             DatabasePlugin(settings, readiness),
             CachePlugin(settings, readiness),
-            LimitsPlugin(),
+            limits,
             MailPlugin(settings),
             security,
-            GatePlugin(settings, security.tokens, readiness),
+            GatePlugin(settings, security.tokens, limits.limiter, readiness),
             CataloguePlugin(declared_permissions(slice_modules(features, "permissions"))),
             OpenApiPlugin(),
             *discover(features),

@@ -12,7 +12,7 @@ from enum import StrEnum
 import msgspec
 from sqlalchemy import Connection, text
 
-__all__ = ("Plan", "Quota", "mirror_quotas")
+__all__ = ("REQUESTS_PER_MINUTE", "Plan", "Quota", "mirror_quotas")
 
 
 class Plan(StrEnum):
@@ -20,6 +20,10 @@ class Plan(StrEnum):
     team = "team"
     unlimited = "unlimited"
     """No quota holds."""
+
+
+REQUESTS_PER_MINUTE = {Plan.free: 300, Plan.team: 6_000}
+"""Of all that work for a tenant together. No row stands for a request, so `tenantry.limits` counts them."""
 
 
 class Quota(msgspec.Struct, frozen=True):

@@ -100,6 +100,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     password_hash_threads: Annotated[
         int, msgspec.Meta(ge=1, le=64), about("Passwords hashed at the same time, per worker (19 MiB each)")
     ] = 2
+    anonymous_requests_per_minute: Annotated[
+        Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] | None,
+        about("From one address (IPv6: /64) without a credential; 0 is no limit; by default 600 in production"),
+    ] = None
+    credential_requests_per_minute: Annotated[
+        int, msgspec.Meta(ge=0, le=1_000_000), about("With one session or API key; 0 is no limit")
+    ] = 0
     max_body_bytes: Annotated[int, msgspec.Meta(ge=1024), about("Largest request body that is read")] = 1_048_576
     log_format: Annotated[
         Literal["console", "json"] | None, about("console or json; by default json in production")

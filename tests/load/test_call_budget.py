@@ -26,7 +26,7 @@ from tenantry.testing import TenantHandle
 PROJECT = Project(new_id(), "Apollo", "", None, now(), now())
 PAGE = Page([PROJECT] * 50, next_cursor="x" * 100)
 # Measured, and a tenth more. Lower one where the path gets shorter; raise it only with a reason in the commit.
-BUDGETS = {"GET": 1.5, "LIST": 1.9, "POST": 2.3, "PATCH": 3.3}
+BUDGETS = {"GET": 1.7, "LIST": 2.0, "POST": 2.5, "PATCH": 3.7}
 WARMING, MEASURED = 20, 10
 
 

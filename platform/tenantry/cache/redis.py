@@ -17,7 +17,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 from tenantry.cache.store import LONGEST_TTL, Cache, CacheKey, Namespace, decoded, encoded, whole_milliseconds
 from tenantry.readiness import NotReady
 
-__all__ = ("CONNECTIONS", "TIME_LIMIT_SECONDS", "RedisCache")
+__all__ = ("CONNECTIONS", "TIME_LIMIT_SECONDS", "RedisCache", "redis_client")
 
 T = TypeVar("T")
 TIME_LIMIT_SECONDS = 0.25
@@ -43,18 +43,7 @@ class RedisCache(Cache):
 
     def __init__(self, url: str, *, time_limit: float = TIME_LIMIT_SECONDS) -> None:
         self._time_limit = time_limit
-        # No `socket_timeout`: redis-py 8.1 then writes inside asyncio.wait_for, which on Python 3.11 loses a
-        # cancellation that arrives as the write ends. One deadline around each call covers the socket too.
-        # Maintenance notifications off: with them the pool no longer refuses a connection with unread data.
-        # No retry: an `add` whose first reply was lost would find its own value.
-        self._redis: Redis = Redis.from_url(
-            url,
-            socket_timeout=None,
-            socket_connect_timeout=time_limit,
-            max_connections=CONNECTIONS,
-            retry=Retry(NoBackoff(), 0),
-            maint_notifications_config=MaintNotificationsConfig(enabled=False),
-        )
+        self._redis = redis_client(url, time_limit, CONNECTIONS)
         self._free = asyncio.Semaphore(CONNECTIONS)
 
     async def get(self, key: CacheKey, type_: type[T]) -> T | None:
@@ -136,6 +125,23 @@ class RedisCache(Cache):
             fault = type(error).__name__
             _log.warning("cache.unavailable", operation=operation, namespace=namespace.name, error=fault)
             return otherwise
+
+
+def redis_client(url: str, time_limit: float, connections: int) -> Redis:
+    """For calls that a deadline may cancel: a connection on which that has happened is not used again."""
+    # No `socket_timeout`: redis-py 8.1 then writes inside asyncio.wait_for, which on Python 3.11 loses a
+    # cancellation that arrives as the write ends. One deadline around each call covers the socket too.
+    # Maintenance notifications off: with them the pool no longer refuses a connection with unread data.
+    # No retry: an `add` whose first reply was lost would find its own value, and a request would be counted twice.
+    client: Redis = Redis.from_url(
+        url,
+        socket_timeout=None,
+        socket_connect_timeout=time_limit,
+        max_connections=connections,
+        retry=Retry(NoBackoff(), 0),
+        maint_notifications_config=MaintNotificationsConfig(enabled=False),
+    )
+    return client
 
 
 def _generation_key(namespace: Namespace) -> str:

@@ -22,7 +22,7 @@ from tenantry.db.lane.statement import BoundStatement, Statement, bound
 from tenantry.db.lane.work import LaneWork
 from tenantry.db.tenant_tables import TenantNotBound, refuse_tenant_tables, tables_of
 from tenantry.db.transaction import SET_TENANT, SET_USER, Transaction
-from tenantry.db.verdict import Verdict
+from tenantry.db.verdict import Heard, Verdict, nobody
 from tenantry.db.versions import Versions
 from tenantry.errors import AppError
 from tenantry.observability.database import DatabaseTrip
@@ -50,19 +50,18 @@ class UnitOfWork:
         self._lane: LaneWork | None = None
         self._question: Question | None = None
         self.verdict, self.versions = Verdict(), Versions()
-        self._has_begun = False
-        self._ended = False
-        self._has_committed = False
+        self._has_begun = self._ended = self._has_committed = False
         self._repeatable = repeatable
         self._prepares = prepares
         self.tenant_id: UUID | None = None
         self.user_id: UUID | None = None
 
-    def begin_request(self, principal: Principal, permission: str | None) -> None:
+    def begin_request(self, principal: Principal, permission: str | None, heard: Heard = nobody) -> None:
         """Let every transaction begin by checking that credential, subject, tenant and permission hold now.
 
         It binds the tenant. `permission` None asks for a live session only, and binds its user instead.
         """
+        self._principal, self._heard = principal, heard
         self._question = Question(principal, permission)
         self.tenant_id = self._question.tenant_id
         self.user_id = None if principal.key else principal.subject_id
@@ -248,3 +247,4 @@ class UnitOfWork:
         if not self.verdict.is_known:
             self.verdict.is_known = True
             enter_tenant(self.tenant_id)
+            self._heard(self._principal, self._lane.plan if self._lane is not None else None)

@@ -1,6 +1,6 @@
 """What the database has said to one unit of work so far, and what follows from it."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from psycopg import Error
@@ -17,10 +17,17 @@ from tenantry.db.denials import (
     translate,
 )
 from tenantry.errors import AppError, Unavailable
+from tenantry.security.principal import Principal
 
-__all__ = ("Verdict",)
+__all__ = ("Heard", "Verdict", "nobody")
 
 T = TypeVar("T")
+Heard = Callable[[Principal, bytes | None], None]
+"""Is told whom the database has let in, and the plan of the tenant where it has said that."""
+
+
+def nobody(_principal: Principal, _plan: bytes | None) -> None:
+    pass
 
 
 class Verdict:

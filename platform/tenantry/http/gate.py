@@ -15,6 +15,7 @@ from tenantry.http.headers import OutermostLayer
 from tenantry.http.policy import Allow, policy_of
 from tenantry.http.visit import Gate
 from tenantry.http.ways import LongWay, ShortWay
+from tenantry.limits.limiter import Limiter
 from tenantry.readiness import NotReady, Readiness
 from tenantry.security.principal import CredentialVerifier, Principal
 from tenantry.visitor import visitor_of
@@ -25,8 +26,10 @@ __all__ = ("GatePlugin",)
 class GatePlugin(InitPlugin):
     """Puts the gate before every route, and watches that the database knows the permissions they ask for."""
 
-    def __init__(self, settings: Settings, verifier: CredentialVerifier, readiness: Readiness) -> None:
-        self.gate = Gate(verifier, settings)
+    def __init__(
+        self, settings: Settings, verifier: CredentialVerifier, limiter: Limiter, readiness: Readiness
+    ) -> None:
+        self.gate = Gate(verifier, limiter, settings)
         self.short: ShortWay | None = None
         readiness.add("permissions", self._check_permissions)
 

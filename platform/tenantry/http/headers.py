@@ -25,6 +25,7 @@ from tenantry.http.page import link_of
 from tenantry.http.problems import handle_exception, send_problem
 from tenantry.http.protocol import remember
 from tenantry.http.request import ApiRequest
+from tenantry.limits.limiter import HEADERS
 from tenantry.observability.access import log_access
 from tenantry.observability.metrics import metrics
 from tenantry.observability.tracing import trace_id
@@ -122,6 +123,8 @@ class OutermostLayer:
 
     def _complete(self, message: HTTPResponseStartEvent, scope: Scope, identifier: str) -> None:
         method = scope.get("method")
+        if limits := scope["state"].get(HEADERS):
+            message["headers"] = [*message["headers"], *limits]
         if method != HttpMethod.OPTIONS and not is_special(message["headers"]):
             message["headers"] = [*message["headers"], (b"x-request-id", identifier.encode()), *RAW_HEADERS]
             return

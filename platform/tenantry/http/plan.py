@@ -11,6 +11,7 @@ from tenantry.db.page import PageRequest
 from tenantry.db.session import UnitOfWork
 from tenantry.http.catalogue import PermissionCatalogue
 from tenantry.http.policy import Allow, Policy, Public, SignedIn, policy_of
+from tenantry.limits.rate import Limit
 from tenantry.security.principal import Principal
 from tenantry.visitor import Visitor
 
@@ -35,6 +36,10 @@ class RoutePlan(msgspec.Struct, frozen=True):
     """The person must have proven within the last minutes who they are."""
     takes_body: bool
     is_public: bool
+    is_limited: bool
+    """Requests of strangers count."""
+    limit: Limit | None
+    """The route's own."""
     is_repeatable: bool
     """The handler can change nothing but its unit of work: it may run before the database has said that it may, and
     run again after a conflict, because nothing of it is kept and no answer leaves in between."""
@@ -53,9 +58,17 @@ def plan_of(handler: BaseRouteHandler) -> RoutePlan:
         requires_match=isinstance(policy, Allow) and policy.if_match is not None,
         fresh_auth=isinstance(policy, Allow | SignedIn) and policy.fresh_auth,
         is_public=policy is None or isinstance(policy, Public),
+        is_limited=policy is not None and not (isinstance(policy, Public) and policy.vital),
+        limit=Limit(_name_of(handler), policy.rate) if policy is not None and policy.rate is not None else None,
         takes_body="data" in handler.parsed_fn_signature.parameters,
         is_repeatable=_is_repeatable(handler),
     )
+
+
+def _name_of(handler: BaseRouteHandler) -> str:
+    """`auth.log_in`: the slice, and the handler in it."""
+    module = handler.fn.__module__.split(".")
+    return f"{module[-2] if len(module) > 1 else module[0]}.{handler.handler_name}"
 
 
 def _is_repeatable(handler: BaseRouteHandler) -> bool:

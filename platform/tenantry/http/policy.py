@@ -39,6 +39,8 @@ class SignedIn(msgspec.Struct, frozen=True):
 class Public(msgspec.Struct, frozen=True):
     reason: str
     rate: Rate | None = None
+    vital: bool = False
+    """No limit holds: whoever watches over the service has to be answered."""
 
 
 Policy = Allow | SignedIn | Public
@@ -59,8 +61,8 @@ def signed_in(*, audit: str | None = None, rate: Rate | None = None, fresh_auth:
     return {OPT_KEY: SignedIn(audit, rate, fresh_auth)}
 
 
-def public(reason: str, *, rate: Rate | None = None) -> dict[str, Policy]:
-    return {OPT_KEY: Public(reason, rate)}
+def public(reason: str, *, rate: Rate | None = None, vital: bool = False) -> dict[str, Policy]:
+    return {OPT_KEY: Public(reason, rate, vital)}
 
 
 def policy_of(handler: Any) -> Policy | None:

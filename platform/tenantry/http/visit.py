@@ -20,6 +20,7 @@ from tenantry.http.deadlines import Deadlines
 from tenantry.http.etag import PreconditionRequired, header_of, precondition_of
 from tenantry.http.plan import RoutePlan
 from tenantry.http.request import body_of
+from tenantry.limits.limiter import Limiter
 from tenantry.security.api_keys import principal_of_key
 from tenantry.security.principal import CredentialVerifier, Principal
 
@@ -52,43 +53,82 @@ class RequestTimeout(Unavailable):
 
 
 class Visit:
-    def __init__(self, plan: RoutePlan, scope: Scope, database: Database, principal: Principal | None) -> None:
+    def __init__(self, plan: RoutePlan, scope: Scope, gate: "Gate", principal: Principal | None) -> None:
         self.plan, self.principal = plan, principal
-        self._scope, self._database = scope, database
+        self._scope, self._gate = scope, gate
+        self.is_counted = True
+        """Against the limits of whoever makes the request."""
         self.fault: AppError | None = None
         """What is wrong with the body; told only to whom the database lets in."""
         self.attempts = ATTEMPTS if principal is not None and plan.is_repeatable else 1
 
     def unit_of_work(self, attempt: int) -> UnitOfWork:
         """After a conflict the ordinary session waits for its turn."""
-        unit_of_work = self._database.unit_of_work(fast=attempt == 1, repeatable=self.plan.is_repeatable)
+        unit_of_work = self._begun(fast=attempt == 1)
         self._scope["state"]["unit_of_work"] = unit_of_work
-        if self.principal is not None:
-            unit_of_work.begin_request(self.principal, self.plan.permission)
-            if self._scope.get("method") != "GET":
-                unit_of_work.versions.precondition = precondition_of(self._scope, self.principal)
+        if self.principal is not None and self._scope.get("method") != "GET":
+            unit_of_work.versions.precondition = precondition_of(self._scope, self.principal)
         return unit_of_work
 
     async def begin(self, unit_of_work: UnitOfWork) -> None:
-        if self.principal is not None and (self.fault is not None or self.plan.asks_first(self.principal)):
-            await unit_of_work.authorize()
+        if self.principal is not None:
+            if not self.is_counted:
+                await self._count(self.principal)
+            if self.fault is not None or self.plan.asks_first(self.principal):
+                await unit_of_work.authorize()
         if self.fault is not None:
             raise self.fault
+
+    def _begun(self, *, fast: bool) -> UnitOfWork:
+        unit_of_work = self._gate.database.unit_of_work(fast=fast, repeatable=self.plan.is_repeatable)
+        if self.principal is not None:
+            unit_of_work.begin_request(self.principal, self.plan.permission, self._gate.limiter.hear)
+        return unit_of_work
+
+    async def _count(self, principal: Principal) -> None:
+        """Of an API key that nobody knows yet: where there is anything to count, the database has to agree first.
+
+        It is asked apart, so that the request itself is still refused when the key is revoked while it runs.
+        """
+        self.is_counted = True
+        limiter, route = self._gate.limiter, self.plan.limit
+        if not limiter.asks_of(principal, route):
+            return
+        question = self._begun(fast=True)
+        try:
+            await question.authorize()
+        finally:
+            await question.close()
+        if asks := limiter.asks_of(principal, route):
+            await limiter.let_in(self._scope, principal, route, asks)
 
 
 class Gate:
     database: Database
     """There once the application has started."""
 
-    def __init__(self, verifier: CredentialVerifier, settings: Settings) -> None:
+    def __init__(self, verifier: CredentialVerifier, limiter: Limiter, settings: Settings) -> None:
         self._verifier = verifier
+        self.limiter = limiter
         self._fresh = timedelta(seconds=settings.fresh_auth_seconds)
         self.deadlines = Deadlines(settings.request_timeout_seconds)
 
     async def admit(self, plan: RoutePlan, scope: Scope, receive: Receive) -> Visit:
+        limiter = self.limiter
         if plan.is_public:
-            return Visit(plan, scope, self.database, None)
-        principal = scope["user"] = self._authenticate(scope)
+            if plan.is_limited:
+                await limiter.let_stranger_in(scope, plan.limit)
+            return Visit(plan, scope, self, None)
+        try:
+            principal = scope["user"] = self._authenticate(scope)
+        except Unauthenticated:
+            await limiter.let_stranger_in(scope)
+            raise
+        is_known = principal.key is None or limiter.is_known(principal)
+        if not is_known:
+            await limiter.let_stranger_in(scope)
+        elif asks := limiter.asks_of(principal, plan.limit):
+            await limiter.let_in(scope, principal, plan.limit, asks)
         if plan.permission is None and principal.session_id is None:
             raise SessionRequired
         if plan.fresh_auth:
@@ -96,7 +136,8 @@ class Gate:
         bind_actor(
             actor=principal.subject_id, tenant=principal.tenant_id, key=principal.key.id if principal.key else None
         )
-        visit = Visit(plan, scope, self.database, principal)
+        visit = Visit(plan, scope, self, principal)
+        visit.is_counted = is_known
         if plan.requires_match and header_of(scope, b"if-match") is None:
             visit.fault = PreconditionRequired()
         if plan.takes_body:

@@ -15,8 +15,12 @@ from tenantry.security.principal import Principal
 __all__ = ("Question",)
 
 BIND_TENANT = Query(b"bind_tenant", b"SELECT set_config('app.tenant_id', coalesce($1, ''), true)")
-BEGIN_REQUEST = Query(b"begin_request", b"SELECT begin_request($1::uuid, $2::uuid, $3::text)")
-BEGIN_KEY_REQUEST = Query(b"begin_key_request", b"SELECT begin_key_request($1::uuid, $2::bytea, $3::uuid, $4::text)")
+# The function sets the plan; columns are computed in their order.
+PLAN = b", current_setting('app.plan', true)"
+BEGIN_REQUEST = Query(b"begin_request", b"SELECT begin_request($1::uuid, $2::uuid, $3::text)" + PLAN)
+BEGIN_KEY_REQUEST = Query(
+    b"begin_key_request", b"SELECT begin_key_request($1::uuid, $2::bytea, $3::uuid, $4::text)" + PLAN
+)
 
 
 class Question:

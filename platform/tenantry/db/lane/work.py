@@ -32,6 +32,8 @@ class LaneWork:
     def __init__(self, lane: FastLane, question: Question) -> None:
         self._lane = lane
         self._question = question
+        self.plan: bytes | None = None
+        """Of the tenant, once the question is answered; empty where none is bound."""
         self.held: list[HeldWrite] = []
 
     def takes_read(self, statement: BoundStatement) -> bool:
@@ -82,7 +84,10 @@ class LaneWork:
         steps = [first or self._question.step, *(statement.step() for statement in statements)]
         try:
             with DatabaseTrip("fast", statements[-1].statement.text if statements else "begin_request"):
-                return (await self._lane.run(steps, writes=writes))[1:]
+                answered, *results = await self._lane.run(steps, writes=writes)
+            if first is None:
+                self.plan = answered.get_value(0, 1)
+            return results
         except LaneClosed:
             return None
         except (QueryCanceled, LockNotAvailable):
