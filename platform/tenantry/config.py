@@ -135,6 +135,7 @@ def _production_faults(settings: Settings) -> list[str]:
     required = {
         "database_url": "an embedded database is for development only",
         "token_private_key": "make one with `openssl genpkey -algorithm ed25519`",
+        "key_encryption_key": "make one with `openssl rand -base64 32`",
         "smtp_url": "without a mail server nobody can confirm an address",
     }
     faults = [

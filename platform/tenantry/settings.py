@@ -83,6 +83,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         about("Ed25519 private key (PEM) that signs access tokens; development makes one", secret=True,
               example="-----BEGIN PRIVATE KEY-----…"),
     ] = None  # fmt: skip
+    key_encryption_key: Annotated[
+        str | None,
+        about("Key (32 bytes in Base64) that seals stored secrets; comma-separated, of which the first one seals",
+              secret=True, example="…="),
+    ] = None  # fmt: skip
     default_plan: Annotated[Literal["free", "team", "unlimited"], about("Plan of new tenants")] = "unlimited"
     tenant_grace_days: Annotated[
         int, msgspec.Meta(ge=0, le=365), about("Days in which a tenant that its owner has deleted can be restored")

@@ -16,6 +16,7 @@ PRODUCTION = {
     "TENANTRY_ENV": "production",
     "TENANTRY_DATABASE_URL": "postgresql://tenantry_app@db.example/tenantry",
     "TENANTRY_TOKEN_PRIVATE_KEY": "-----BEGIN PRIVATE KEY-----",
+    "TENANTRY_KEY_ENCRYPTION_KEY": "sealed",
     "TENANTRY_SMTP_URL": "smtp://mail.example",
     "TENANTRY_PUBLIC_URL": "https://api.example",
 }

@@ -22,6 +22,7 @@ PRODUCTION = {
     "TENANTRY_ENV": "production",
     "TENANTRY_DATABASE_URL": "postgresql://tenantry_app@db.invalid/tenantry",
     "TENANTRY_TOKEN_PRIVATE_KEY": "unused",
+    "TENANTRY_KEY_ENCRYPTION_KEY": "unused",
     "TENANTRY_SMTP_URL": "smtp://mail.invalid",
     "TENANTRY_PUBLIC_URL": "https://tenantry.invalid",
 }

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from base64 import b64encode
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -91,6 +92,7 @@ class Lineup:
             database_url=self.urls.runtime,
             migration_database_url=self.urls.migration,
             token_private_key=pem(self.key)[0],
+            key_encryption_key=b64encode(bytes(32)).decode(),
             public_url=ISSUER,
             smtp_url="smtp://127.0.0.1:25",  # production wants one; no scenario sends mail
         )

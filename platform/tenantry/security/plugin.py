@@ -1,4 +1,4 @@
-"""Loads tokens, cursors and passwords into the application."""
+"""Loads tokens, cursors, passwords and the vault into the application."""
 
 from litestar.config.app import AppConfig
 from litestar.plugins import InitPlugin
@@ -8,6 +8,7 @@ from tenantry.inject import provided
 from tenantry.security.cursors import CursorSeal
 from tenantry.security.passwords import PasswordService
 from tenantry.security.tokens import TokenService
+from tenantry.security.vault import Vault
 
 __all__ = ("SecurityPlugin",)
 
@@ -16,10 +17,12 @@ class SecurityPlugin(InitPlugin):
     def __init__(self, settings: Settings) -> None:
         self.tokens = TokenService.from_settings(settings)
         self.passwords = PasswordService(settings.password_hash_threads)
+        self.vault = Vault.from_settings(settings)
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         app_config.dependencies["tokens"] = provided(self.tokens)
         app_config.dependencies["cursors"] = provided(CursorSeal(self.tokens))
+        app_config.dependencies["vault"] = provided(self.vault)
         app_config.dependencies["passwords"] = provided(self.passwords)
         app_config.on_shutdown.append(self.passwords.close)
         return app_config
