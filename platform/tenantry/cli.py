@@ -27,7 +27,7 @@ from tenantry.db.provision import create_tenantry, embedded_server, migration_co
 from tenantry.db.roles import MIGRATOR_ROLE, RUNTIME_ROLE, UnsafeRole
 from tenantry.errors import AppError
 from tenantry.feature import slice_modules
-from tenantry.http.protocol import Protocol
+from tenantry.http.guarded import GuardedProtocol
 from tenantry.observability.tracing import are_traces_wanted
 from tenantry.observability.worker_metrics import worker_metrics
 
@@ -70,7 +70,7 @@ def run(reload: bool) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
-            http=Protocol,
+            http=GuardedProtocol,
             ws="none",
             proxy_headers=bool(settings.trusted_proxies),
             forwarded_allow_ips=settings.trusted_proxies or None,

@@ -105,6 +105,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     password_hash_threads: Annotated[
         int, msgspec.Meta(ge=1, le=64), about("Passwords hashed at the same time, per worker (19 MiB each)")
     ] = 2
+    requests_at_once: Annotated[
+        int, msgspec.Meta(ge=1, le=100_000), about("Requests in work at the same time, per worker; beyond, 503")
+    ] = 500
+    allowed_hosts: Annotated[
+        str,
+        about("Hosts that requests may name, comma-separated; by default any, in production that of the public URL"),
+    ] = ""
+    cors_origins: Annotated[
+        Annotated[str, msgspec.Meta(pattern=r"^(\s*https?://[^/?#,*\s]+\s*(,|$))*$")],
+        about("Origins whose pages may read answers, exact and comma-separated", example="https://app.example.com"),
+    ] = ""
     anonymous_requests_per_minute: Annotated[
         Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] | None,
         about("From one address (IPv6: /64) without a credential; 0 is no limit; by default 600 in production"),

@@ -13,6 +13,7 @@ from litestar import Litestar
 from litestar.config.app import AppConfig
 from litestar.datastructures import MutableScopeHeaders
 from litestar.enums import HttpMethod, ScopeType
+from litestar.handlers import HTTPRouteHandler
 from litestar.plugins import InitPlugin
 from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, HTTPResponseStartEvent, Message, Receive, Scope, Send
@@ -21,11 +22,14 @@ from uuid_utils import uuid7
 from tenantry.config import Settings
 from tenantry.context import RequestRecord, start_request
 from tenantry.http.answer import CONTENT_TYPE
+from tenantry.http.doors import Doors
 from tenantry.http.page import link_of
+from tenantry.http.policy import Public, policy_of
 from tenantry.http.problems import handle_exception, send_problem
 from tenantry.http.protocol import remember
 from tenantry.http.request import ApiRequest
 from tenantry.limits.limiter import HEADERS
+from tenantry.limits.load import Load
 from tenantry.observability.access import log_access
 from tenantry.observability.metrics import metrics
 from tenantry.observability.tracing import trace_id
@@ -73,20 +77,27 @@ class HttpPlugin(InitPlugin):
     def _wrap(self, app: Litestar) -> None:
         # Litestar 2.25 ignores what a plugin writes of this into the AppConfig.
         app.request_max_body_size = self.settings.max_body_bytes
-        wrap_application(app)
+        wrap_application(app, self.settings)
 
 
-def wrap_application(app: Litestar) -> None:
+def wrap_application(app: Litestar, settings: Settings) -> None:
     # Litestar offers no layer around its router: middlewares do not run for a path that does not exist.
     if not isinstance(app.asgi_handler, OutermostLayer):
         routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
         allowed = {route.path_format: ", ".join(sorted(route.methods)) for route in routes}
-        app.asgi_handler = OutermostLayer(app.asgi_handler, allowed)
+        vital = frozenset(route.path_format for route in routes if any(map(is_vital, route.route_handlers)))
+        app.asgi_handler = OutermostLayer(app.asgi_handler, allowed, Doors(settings, vital))
+    Load.current = app.asgi_handler.doors.load
+
+
+def is_vital(handler: HTTPRouteHandler) -> bool:
+    policy = policy_of(handler)
+    return isinstance(policy, Public) and policy.vital
 
 
 class OutermostLayer:
-    def __init__(self, app: ASGIApp, allowed: dict[str, str]) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, allowed: dict[str, str], doors: Doors) -> None:
+        self.app, self.doors = app, doors
         self.allowed = allowed
         """By path, the methods it has: Litestar 2.25 answers OPTIONS with those of one handler alone."""
 
@@ -96,11 +107,13 @@ class OutermostLayer:
             return
         started = perf_counter()
         metrics.in_progress += 1
+        load, in_work = self.doors.load, 1
+        load.running += in_work
         record = start_request(request_id_of(scope), trace_id())
         status = size = 0
 
         async def finishing_send(message: Message) -> None:
-            nonlocal status, size
+            nonlocal status, size, in_work
             if message["type"] == "http.response.start":
                 status = message["status"]
                 if status < 400 and (link := link_of(scope)) is not None:
@@ -108,10 +121,18 @@ class OutermostLayer:
                 self._complete(message, scope, record.request_id)
             elif message["type"] == "http.response.body":
                 size += len(message.get("body", b""))
+                if in_work and message.get("more_body", False):  # a stream is as slow as who takes it
+                    load.running -= in_work
+                    in_work = 0
             await send(message)
 
         try:
-            await self.app(scope, receive, finishing_send)
+            if (refusal := self.doors.refusal(scope)) is not None:
+                await send_problem(refusal, scope, receive, finishing_send)
+            elif self.doors.origins and self.doors.is_preflight(scope):
+                await self.doors.answer_preflight(finishing_send)
+            else:
+                await self.app(scope, receive, finishing_send)
         except Exception as error:
             if status:
                 _log.error("response_broken_off", exc_info=error)
@@ -119,18 +140,21 @@ class OutermostLayer:
             await send_problem(error, scope, receive, finishing_send)
         finally:
             metrics.in_progress -= 1
+            load.running -= in_work
             finish(record, scope, status or "cancelled", size, perf_counter() - started)
 
     def _complete(self, message: HTTPResponseStartEvent, scope: Scope, identifier: str) -> None:
         method = scope.get("method")
         if limits := scope["state"].get(HEADERS):
             message["headers"] = [*message["headers"], *limits]
+        if self.doors.origins:
+            message["headers"] = [*message["headers"], *self.doors.headers(scope)]
         if method != HttpMethod.OPTIONS and not is_special(message["headers"]):
             message["headers"] = [*message["headers"], (b"x-request-id", identifier.encode()), *RAW_HEADERS]
             return
         headers = MutableScopeHeaders.from_message(message)
         headers["X-Request-ID"] = identifier
-        if method == HttpMethod.OPTIONS and message["status"] < 400:
+        if method == HttpMethod.OPTIONS and message["status"] < 400 and "path_template" in scope:
             headers["Allow"] = self.allowed[scope["path_template"]]
         if headers.get("content-type", "").startswith("text/html"):
             headers["Content-Security-Policy"] = PAGE_POLICY

@@ -15,7 +15,7 @@ from tenantry.context import request_id
 from tenantry.db.denials import PoolExhausted
 from tenantry.errors import AppError
 
-__all__ = ("CLIENT_LEFT", "Problem", "handle_exception", "problem_of", "problem_response", "send_problem")
+__all__ = ("CLIENT_LEFT", "MEDIA_TYPE", "Problem", "handle_exception", "problem_of", "problem_response", "send_problem")
 
 _log = structlog.get_logger("tenantry.problems")
 MEDIA_TYPE = "application/problem+json"

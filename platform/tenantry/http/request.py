@@ -1,5 +1,6 @@
 """Request bodies: JSON, decoded once and strictly into the handler's Struct, with every fault named at once."""
 
+import re
 from functools import lru_cache
 from http import HTTPStatus
 from math import inf
@@ -17,11 +18,16 @@ from litestar.types import Receive, Scope
 from tenantry.errors import AppError, BadRequest, Unprocessable
 from tenantry.http.deadlines import Deadlines
 from tenantry.http.problems import CLIENT_LEFT, FieldError
+from tenantry.limits.load import Load
 from tenantry.security.principal import Principal
 
 __all__ = ("ApiRequest", "body_of", "body_rule", "decode_body")
 
 DEADLINES = Deadlines(seconds=15)
+DEEPEST, MOST_BRACKETS = 64, 50_000
+STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+INNERMOST = re.compile(rb"\[\]|\{\}")
+NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 BODY = "body"
 """Where the state of a scope keeps it."""
 
@@ -79,11 +85,20 @@ async def body_of(scope: Scope, receive: Receive) -> bytes:
     if known is not None:
         return known
     rule = body_rule(scope["route_handler"])
+    if (coding := _header(scope, b"content-encoding").strip().lower()) not in (b"", b"identity"):
+        # A few bytes could stand for gigabytes.
+        raise UnsupportedMediaType(f"The coding {coding[:32].decode('latin-1')} is not taken; send the body as it is.")
+    load = Load.current
     try:
         with DEADLINES.start():
+            if load is not None:  # who waits for a client is not in work
+                load.running -= 1
             body = await _received(scope, receive, rule.largest)
     except TimeoutError as error:
         raise BodyTimeout from error
+    finally:
+        if load is not None:
+            load.running += 1
     if rule.media_type is not None:
         if not body:
             raise MalformedBody("A body is required.")
@@ -125,6 +140,7 @@ def decode_body(body: bytes, type_: Any) -> Any:
     """
     try:
         try:
+            refuse_depth(body)
             return _decoder(type_).decode(body)
         except msgspec.ValidationError as error:
             # The first fault may stand before what is malformed: this decodes all of it.
@@ -132,6 +148,25 @@ def decode_body(body: bytes, type_: Any) -> Any:
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise MalformedBody from error
     raise Unprocessable(errors=msgspec.to_builtins(faults))
+
+
+def refuse_depth(body: bytes) -> None:
+    """Nothing here is nested deeply; what recursion can bear depends on what has called it.
+
+    Raises:
+        MalformedBody: more than `DEEPEST` levels, or so much of it that looking would take long.
+    """
+    opened = body.count(b"[") + body.count(b"{")
+    if opened <= DEEPEST:
+        return
+    if opened > MOST_BRACKETS:
+        raise MalformedBody(f"It has more than {MOST_BRACKETS} lists and objects.")
+    left = STRING.sub(b"", body).translate(None, NO_BRACKETS)
+    for _ in range(DEEPEST):
+        left = INNERMOST.sub(b"", left)
+        if not left:
+            return
+    raise MalformedBody(f"It is nested more than {DEEPEST} levels deep, or its brackets do not match.")
 
 
 @lru_cache(maxsize=1024)

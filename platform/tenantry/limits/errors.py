@@ -5,7 +5,7 @@ from typing import Any
 
 from tenantry.errors import AppError, Unavailable
 
-__all__ = ("CannotCount", "PlanRateExceeded", "RateLimited")
+__all__ = ("CannotCount", "Overloaded", "PlanRateExceeded", "RateLimited")
 
 
 class TooMany(AppError):
@@ -32,3 +32,8 @@ class PlanRateExceeded(TooMany):
 class CannotCount(Unavailable):
     code = "rate_unknown"
     title = "This is only served while requests can be counted, which is not possible right now"
+
+
+class Overloaded(Unavailable):
+    code = "overloaded"
+    title = "There is more to do than can be done; try again in a moment"

@@ -1,0 +1,160 @@
+"""What a connection may do before there is a request, and after its answer: all of it is bounded.
+
+uvicorn reads heads of any size for any time. And under overload, saying no has to cost next to nothing: to parse, route
+and log a request in order to refuse it costs a quarter of serving one.
+"""
+
+import asyncio
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from uuid_utils import uuid7
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from tenantry.errors import AppError
+from tenantry.http.problems import MEDIA_TYPE, Problem
+from tenantry.http.protocol import Protocol
+from tenantry.limits.load import Load
+from tenantry.observability.metrics import metrics
+
+__all__ = ("GuardedProtocol",)
+
+LARGEST_HEAD, MOST_HEADERS = 32_768, 100  # bytes
+HEAD_SECONDS, LINGER_SECONDS = 10.0, 5.0
+END = b"\r\n\r\n"
+BODILESS = (b"GET ", b"DELETE ")
+# A head that has one of these is for the parser to judge.
+UNUSUAL = (b"\ncontent-length", b"\ntransfer-encoding", b"\nconnection: close", b"\nexpect", b"\nupgrade")
+
+
+class MalformedRequest(AppError):
+    status = HTTPStatus.BAD_REQUEST
+    code = "malformed_request"
+    title = "This is not HTTP"
+
+
+class HeadTooLarge(AppError):
+    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+    code = "headers_too_large"
+    title = "The address and headers of the request are too large, or too many"
+
+
+class HeadTimeout(AppError):
+    status = HTTPStatus.REQUEST_TIMEOUT
+    code = "headers_timeout"
+    title = "The headers did not arrive in time"
+
+
+class GuardedProtocol(Protocol):
+    _timer: asyncio.TimerHandle | None = None
+    """Ends the connection, unless the head, or the rest of a body that nobody wants, has come by then."""
+    _in_head = False
+    _seen = _chunk = 0
+    """Bytes since the head began, and of what came last."""
+    _fault: AppError | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._wait(HEAD_SECONDS)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._wait(None)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        load = Load.current
+        if load is not None and load.is_full and self._sheds(load, data):
+            return
+        self._chunk = len(data)
+        self._seen += self._chunk
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if not self._in_head:
+            if self._timer is not None and not self._lingers():
+                self._wait(None)
+        elif self._seen > LARGEST_HEAD:
+            self._refuse(HeadTooLarge())
+        elif self._timer is None:
+            self._wait(HEAD_SECONDS)
+
+    def on_message_begin(self) -> None:
+        self._in_head, self._seen = True, self._chunk
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        if len(self.headers) > MOST_HEADERS or (self._seen > LARGEST_HEAD and self._head_size() > LARGEST_HEAD):
+            self._fault = HeadTooLarge()
+            raise self._fault
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._lingers():
+            self._wait(LINGER_SECONDS)
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(self._fault or MalformedRequest())
+
+    def _head_size(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    def _lingers(self) -> bool:
+        """The answer is complete, and the body of its request is not."""
+        cycle: Any = self.cycle  # None before the first request, whatever uvicorn says of its type
+        return bool(cycle and cycle.response_complete and cycle.more_body)
+
+    def _wait(self, seconds: float | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if seconds is None else self.loop.call_later(seconds, self._give_up)
+
+    def _give_up(self) -> None:
+        self._timer = None
+        if self._in_head:
+            self._refuse(HeadTimeout())
+        else:
+            self.transport.close()
+
+    def _refuse(self, error: AppError) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(answer_of(error, b"connection: close\r\n"))
+            self.transport.close()
+
+    def _sheds(self, load: Load, data: bytes) -> bool:
+        """Answer a request that came in one piece and has no body, without parsing it; others are refused later."""
+        cycle: Any = self.cycle
+        is_busy = self._in_head or (cycle and (not cycle.response_complete or cycle.more_body))
+        if is_busy or self.flow.write_paused or self.transport.is_closing():
+            return False
+        if not data.startswith(BODILESS) or data.find(END) != len(data) - len(END):
+            return False
+        lowered = data.lower()
+        if any(each in lowered for each in UNUSUAL) or b" http/1.1\r\n" not in lowered:
+            return False
+        if data.startswith(load.vital_starts):
+            return False
+        self.transport.write(answer_of(load.refuse()))
+        metrics.request_ended("GET" if data.startswith(b"GET") else "DELETE", "(shed)", 503, 0.0)
+        return True
+
+
+def answer_of(error: AppError, more: bytes = b"") -> bytes:
+    identifier = str(uuid7())
+    body = msgspec.json.encode(
+        Problem(
+            type=f"urn:tenantry:problem:{error.code}",
+            title=error.title,
+            status=int(error.status),
+            detail=f"{error.title}.",
+            instance=f"urn:tenantry:request:{identifier}",
+            code=error.code,
+            request_id=identifier,
+        )
+    )
+    headers = "".join(f"{name.lower()}: {value}\r\n" for name, value in error.headers.items())
+    return b"%bcontent-type: %b\r\ncontent-length: %d\r\ncache-control: no-store\r\nx-request-id: %b\r\n%b%b\r\n%b" % (
+        STATUS_LINE[error.status], MEDIA_TYPE.encode(), len(body), identifier.encode(), headers.encode(), more, body,
+    )  # fmt: skip
