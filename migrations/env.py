@@ -7,6 +7,7 @@ from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import Connection, text
 from sqlalchemy.types import TypeDecorator
 
+import tenantry.db.idempotency
 import tenantry.db.rls
 import tenantry.limits.models  # noqa: F401 -- a table that no slice owns
 from tenantry.db.base import Base, is_view

@@ -65,7 +65,7 @@ class InvitationController(Controller):
         """Those that nobody has accepted, expired ones as well."""
         return await invitations.page(page)
 
-    @post(opt=allow(WRITE, audit="invitation.sent"), summary="Invite somebody")
+    @post(opt=allow(WRITE, audit="invitation.sent", idempotent=True), summary="Invite somebody")
     async def invite(
         self, data: JSONBody[InvitationCreate], inviting: Inviting, principal: CurrentPrincipal
     ) -> Invitation:
@@ -84,7 +84,12 @@ class InvitationController(Controller):
     async def withdraw(self, invitation_id: FromPath[UUID], invitations: Invitations) -> None:
         await invitations.remove(invitation_id)
 
-    @post("/accept", opt=signed_in(audit="invitation.accepted"), status_code=200, summary="Accept an invitation")
+    @post(
+        "/accept",
+        opt=signed_in(audit="invitation.accepted", idempotent=True),
+        status_code=200,
+        summary="Accept an invitation",
+    )
     async def accept(
         self, data: JSONBody[InvitationAcceptance], accepting: Accepting, principal: CurrentPrincipal
     ) -> Membership:

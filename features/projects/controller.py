@@ -22,7 +22,7 @@ class ProjectController(Controller):
     async def list(self, projects: Projects, page: PageQuery) -> Page[Project]:
         return await projects.page(page)
 
-    @post(opt=allow(WRITE, audit="project.created"), summary="Create a project")
+    @post(opt=allow(WRITE, audit="project.created", idempotent=True), summary="Create a project")
     async def create(self, data: JSONBody[ProjectCreate], projects: Projects) -> Project:
         return await projects.add(ProjectRow.of(data))
 

@@ -33,7 +33,7 @@ class RoleController(Controller):
         """All on one page: the built-in ones, which have no id, then the tenant's own by name."""
         return Page(await roles.list(), None)
 
-    @post(opt=allow(WRITE, audit="role.created"), summary="Create a role")
+    @post(opt=allow(WRITE, audit="role.created", idempotent=True), summary="Create a role")
     async def create(self, data: JSONBody[RoleCreate], own_roles: OwnRoles) -> Role:
         """You must hold all permissions that you give to it."""
         return await own_roles.create(data)

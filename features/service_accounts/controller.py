@@ -23,7 +23,7 @@ class ServiceAccountController(Controller):
     async def list(self, service_accounts: ServiceAccounts, page: PageQuery) -> Page[ServiceAccount]:
         return await service_accounts.list(page)
 
-    @post(opt=allow(WRITE, audit="service-account.created"), summary="Create a service account")
+    @post(opt=allow(WRITE, audit="service-account.created", idempotent=True), summary="Create a service account")
     async def create(
         self,
         data: JSONBody[ServiceAccountCreate],

@@ -35,7 +35,7 @@ class TenantController(Controller):
         """Those that you are a member of, with your role in each."""
         return await my_tenants.list(page, principal.subject_id)
 
-    @post(opt=signed_in(audit="tenant.created"), summary="Create a tenant")
+    @post(opt=signed_in(audit="tenant.created", idempotent=True), summary="Create a tenant")
     async def create(
         self,
         data: JSONBody[TenantCreate],

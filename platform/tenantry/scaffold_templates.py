@@ -108,7 +108,7 @@ class ${Item}Controller(Controller):
     async def list(self, $items: ${Items}, page: PageQuery) -> Page[${Item}]:
         return await $items.page(page)
 
-    @post(opt=allow(WRITE, audit="$item.created"), summary="Create $a_word")
+    @post(opt=allow(WRITE, audit="$item.created", idempotent=True), summary="Create $a_word")
     async def create(self, data: JSONBody[${Item}Create], $items: ${Items}) -> ${Item}:
         return await $items.add(${Item}Row.of(data))
 

@@ -92,6 +92,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tenant_grace_days: Annotated[
         int, msgspec.Meta(ge=0, le=365), about("Days in which a tenant that its owner has deleted can be restored")
     ] = 30
+    idempotency_key_hours: Annotated[
+        int, msgspec.Meta(ge=1, le=720), about("Hours for which the answer to an Idempotency-Key is kept")
+    ] = 24
     access_token_seconds: Annotated[int, msgspec.Meta(ge=30, le=3600), about("Life of an access token")] = 600
     refresh_token_days: Annotated[
         int, msgspec.Meta(ge=1, le=365), about("Days without use after which a session ends")

@@ -24,6 +24,9 @@ class ReadPolicy(NamedTuple):
 OWN_ROWS = f"user_id = (SELECT {BOUND_USER})"
 READ_POLICIES = {
     ("memberships", "own_memberships"): ReadPolicy(OWN_ROWS, "people see which tenants they belong to"),
+    ("idempotency_keys", "own_answers"): ReadPolicy(
+        OWN_ROWS.replace("user_id", "subject_id", 1), "people get their answers again where no tenant is asked for"
+    ),
     ("tenants", "own_tenants"): ReadPolicy(
         f"id IN (SELECT tenant_id FROM memberships WHERE {OWN_ROWS})",  # noqa: S608 -- a constant
         "people see the tenants that they belong to",
@@ -217,7 +220,7 @@ def _reference_policies(connection: Connection) -> dict[object, tuple[Any, ...]]
         *((key, "id", AllowReads(SCRATCH, key[1], read.using, read.role)) for key, read in READ_POLICIES.items()),
     ):
         with connection.begin_nested() as savepoint:
-            connection.execute(text(f"CREATE TABLE {SCRATCH} (tenant_id uuid, id uuid, user_id uuid)"))
+            connection.execute(text(f"CREATE TABLE {SCRATCH} (tenant_id uuid, id uuid, user_id uuid, subject_id uuid)"))
             for statement in (operation or EnableTenantRls(SCRATCH, column)).statements():
                 connection.execute(text(statement))
             found[key] = next(policy[2:] for policy in _rows(connection, POLICIES) if policy.table == SCRATCH)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
+from uuid import UUID
 
 import jwt
 import psycopg
@@ -164,6 +165,19 @@ def _heeds_no_version() -> None:
         patch.object(Precondition, name, lambda *_: None).start()
 
 
+def _shares_keys() -> None:
+    import msgspec
+
+    from tenantry.http.idempotency import Keyed
+
+    original = Keyed.__init__
+
+    def begin(self: Keyed, key: bytes, scope: Any, principal: Any, **options: Any) -> None:
+        original(self, key, scope, msgspec.structs.replace(principal, subject_id=UUID(int=0)), **options)
+
+    patch.object(Keyed, "__init__", begin).start()
+
+
 IN_CODE = {
     each.what: each
     for each in (
@@ -174,6 +188,7 @@ IN_CODE = {
         Sabotage("API keys are believed without their secret", REQUESTS[1:] + SLICES, code=_believes_any_secret),
         Sabotage("cache keys forget the tenant", ("tests/contract/test_cache.py",), code=_forgets_tenant_in_cache_keys),
         Sabotage("roles are granted that nobody holds", SLICES, code=_grants_anything),
+        Sabotage("idempotency keys are anybody's", ("tests/contract/test_idempotency.py",), code=_shares_keys),
         Sabotage("changes heed no version", ("tests/contract/test_conditional.py",), code=_heeds_no_version),
     )
 }

@@ -13,6 +13,7 @@ from tenantry.security.api_keys import InvalidApiKey
 __all__ = (
     "DENIALS",
     "BrokenReference",
+    "DatabaseUnavailable",
     "PoolExhausted",
     "QuotaExceeded",
     "SchemaChanged",

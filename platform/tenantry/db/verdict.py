@@ -8,6 +8,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tenantry.db.denials import (
+    DatabaseUnavailable,
     PoolExhausted,
     SchemaChanged,
     SerializationFailure,
@@ -39,6 +40,8 @@ class Verdict:
         self.has_failed = False
         self.has_conflicted = False
         """Somebody else was faster, and doing all of it again may succeed."""
+        self.has_lost_connection = False
+        """In the middle of it: a commit may have arrived or not."""
         self.may_rest_on_stale = False
         """Statements may have been prepared before a table was changed; a repeat prepares nothing."""
 
@@ -51,6 +54,7 @@ class Verdict:
             if told is error and self.may_rest_on_stale and may_be_stale(error):
                 told = SchemaChanged()
             self._take_for_no(told)
+            self.has_lost_connection |= isinstance(told, DatabaseUnavailable) and self.refusal is None
             self.is_known |= asks and not precedes_the_question(error, told)
             self.has_failed = True
             # What fails after a conflict, in the same transaction, fails because of it.

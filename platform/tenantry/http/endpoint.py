@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 from litestar import Litestar, MediaType
 from litestar.enums import RequestEncodingType
-from litestar.exceptions import ClientException, SerializationException
+from litestar.exceptions import ClientException, ImproperlyConfiguredException, SerializationException
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 from litestar.serialization import get_serializer
@@ -87,6 +87,8 @@ def endpoints_of(route: HTTPRoute, app: Litestar) -> dict[str, Endpoint]:
         for method, (handler, arguments) in route.route_handler_map.items():
             if isinstance(arguments, Arguments) and _is_plain(handler, app):
                 found[method] = Endpoint(route, handler, arguments)
+            elif plan_of(handler).idempotency:
+                raise ImproperlyConfiguredException(f"{method} {route.path}: no answer of this kind can be given again")
     return found
 
 

@@ -15,6 +15,7 @@ from tenantry.db.listing import Listing
 from tenantry.db.versions import PreconditionFailed
 from tenantry.errors import AppError, BadRequest, Forbidden, NotFound, Unauthenticated, Unprocessable
 from tenantry.http.etag import PreconditionRequired
+from tenantry.http.idempotency import InFlight
 from tenantry.http.page import listing_of
 from tenantry.http.parameters import parameters_of
 from tenantry.http.policy import Allow, Public, policy_of
@@ -30,6 +31,7 @@ PROBLEMS: dict[str, AppError] = {
     "401": Unauthenticated(),
     "403": Forbidden(),
     "404": NotFound(),
+    "409": InFlight(),
     "412": PreconditionFailed(),
     "422": Unprocessable(errors=[{"detail": "Missing.", "pointer": "/name"}]),
     "428": PreconditionRequired(),
@@ -51,7 +53,11 @@ class ApiOperation(Operation):
             self.parameters = [*(self.parameters or ()), *parameters_of(self.listing)]
         parameters = [each for each in self.parameters or () if isinstance(each, Parameter)]
         responses = self.responses or {}
-        if not self.request_body and all(each.param_in == "path" for each in parameters):
+        if (
+            not self.request_body
+            and not self.promises.idempotency
+            and all(each.param_in == "path" for each in parameters)
+        ):
             responses.pop("400", None)
         for parameter in parameters:
             if parameter.schema:

@@ -10,7 +10,7 @@ from litestar.handlers import BaseRouteHandler
 from tenantry.db.page import PageRequest
 from tenantry.db.session import UnitOfWork
 from tenantry.http.catalogue import PermissionCatalogue
-from tenantry.http.policy import Allow, Policy, Public, SignedIn, policy_of
+from tenantry.http.policy import Allow, Idempotency, Policy, Public, SignedIn, policy_of
 from tenantry.limits.rate import Limit
 from tenantry.security.principal import Principal
 from tenantry.visitor import Visitor
@@ -31,6 +31,7 @@ class RoutePlan(msgspec.Struct, frozen=True):
     permission: str | None
     """None where a live session is enough."""
     effect: str | None
+    idempotency: Idempotency
     requires_match: bool
     fresh_auth: bool
     """The person must have proven within the last minutes who they are."""
@@ -55,6 +56,7 @@ def plan_of(handler: BaseRouteHandler) -> RoutePlan:
         policy=policy,
         permission=policy.permission.name if isinstance(policy, Allow) else None,
         effect=policy.audit if isinstance(policy, Allow | SignedIn) else None,
+        idempotency=policy.idempotent if isinstance(policy, Allow | SignedIn) else False,
         requires_match=isinstance(policy, Allow) and policy.if_match is not None,
         fresh_auth=isinstance(policy, Allow | SignedIn) and policy.fresh_auth,
         is_public=policy is None or isinstance(policy, Public),

@@ -15,9 +15,13 @@ import msgspec
 from tenantry.limits.rate import Rate
 from tenantry.security.permissions import Permission
 
-__all__ = ("OPT_KEY", "Allow", "Policy", "Public", "SignedIn", "allow", "policy_of", "public", "signed_in")
+__all__ = (
+    "OPT_KEY", "Allow", "Idempotency", "Policy", "Public", "SignedIn", "allow", "policy_of", "public", "signed_in"
+)  # fmt: skip
 
 OPT_KEY = "policy"
+Idempotency = bool | Literal["required"]
+"""Whether the route heeds an `Idempotency-Key`, or asks for one. Its answers are stored: never of one with a secret."""
 
 
 class Allow(msgspec.Struct, frozen=True):
@@ -28,12 +32,15 @@ class Allow(msgspec.Struct, frozen=True):
     if_match: Literal["required"] | None = None
     """Without it, whoever sends `If-Match` is heard; `required` lets nobody change what they have not read."""
     fresh_auth: bool = False
+    idempotent: Idempotency = False
 
 
 class SignedIn(msgspec.Struct, frozen=True):
     audit: str | None = None
     rate: Rate | None = None
     fresh_auth: bool = False
+    idempotent: Idempotency = False
+    """Of a route that works for a tenant all the same: its answer is stored there."""
 
 
 class Public(msgspec.Struct, frozen=True):
@@ -53,12 +60,15 @@ def allow(
     rate: Rate | None = None,
     if_match: Literal["required"] | None = None,
     fresh_auth: bool = False,
+    idempotent: Idempotency = False,
 ) -> dict[str, Policy]:
-    return {OPT_KEY: Allow(permission, audit, rate, if_match, fresh_auth)}
+    return {OPT_KEY: Allow(permission, audit, rate, if_match, fresh_auth, idempotent)}
 
 
-def signed_in(*, audit: str | None = None, rate: Rate | None = None, fresh_auth: bool = False) -> dict[str, Policy]:
-    return {OPT_KEY: SignedIn(audit, rate, fresh_auth)}
+def signed_in(
+    *, audit: str | None = None, rate: Rate | None = None, fresh_auth: bool = False, idempotent: Idempotency = False
+) -> dict[str, Policy]:
+    return {OPT_KEY: SignedIn(audit, rate, fresh_auth, idempotent)}
 
 
 def public(reason: str, *, rate: Rate | None = None, vital: bool = False) -> dict[str, Policy]:

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of the headers by which requests are made conditional."""
+"""What the OpenAPI document says of the headers by which requests are made conditional, or safe to send again."""
 
 from dataclasses import dataclass
 
@@ -8,11 +8,13 @@ from litestar.openapi.spec.enums import OpenAPIType
 from litestar.routes import HTTPRoute
 
 from tenantry.http.plan import plan_of
+from tenantry.http.policy import Idempotency
 
 __all__ = ("Promises", "promises_of")
 
 CHANGING = frozenset({"PATCH", "PUT", "DELETE"})
 TEXT = Schema(type=OpenAPIType.STRING)
+REPLAYED = OpenAPIHeader(schema=TEXT, description="`true` where this is an answer given again")
 ETAG = OpenAPIHeader(schema=TEXT, description="The version that this answer shows")
 
 
@@ -23,11 +25,13 @@ class Promises:
     reads_versions: bool
     changes_versions: bool
     requires_match: bool
+    idempotency: Idempotency
 
     @property
     def statuses(self) -> set[str]:
         """Of the problems that follow from them."""
         wanted = {"412": self.changes_versions, "428": self.requires_match}
+        wanted |= {status: bool(self.idempotency) for status in ("409", "422")}
         return {status for status, is_possible in wanted.items() if is_possible}
 
     def parameters(self) -> list[Parameter]:
@@ -37,6 +41,9 @@ class Promises:
         if self.changes_versions:
             what = "Changes nothing unless the version is still this ETag"
             found.append(header("If-Match", what, required=self.requires_match))
+        if self.idempotency:
+            what = "Sent again with the same key, the request has one effect and gets the first answer"
+            found.append(header("Idempotency-Key", what, required=self.idempotency == "required"))
         return found
 
     def complete(self, responses: dict[str, OpenAPIResponse | Reference]) -> None:
@@ -45,6 +52,7 @@ class Promises:
         for status, response in responses.items():
             if status.startswith("2") and isinstance(response, OpenAPIResponse) and response.content:
                 headers = {"ETag": ETAG} if self.reads_versions or self.changes_versions else {}
+                headers |= {"Idempotency-Replayed": REPLAYED} if self.idempotency else {}
                 response.headers = {**(response.headers or {}), **headers} or None
 
 
@@ -56,6 +64,7 @@ def promises_of(route: HTTPRoute, handler: HTTPRouteHandler) -> Promises:
         reads_versions=is_resource and reads,
         changes_versions=plan.requires_match or (is_resource and not reads),
         requires_match=plan.requires_match,
+        idempotency=plan.idempotency,
     )
 
 

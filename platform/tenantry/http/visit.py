@@ -18,6 +18,7 @@ from tenantry.db.session import UnitOfWork
 from tenantry.errors import AppError, Forbidden, Unauthenticated, Unavailable
 from tenantry.http.deadlines import Deadlines
 from tenantry.http.etag import PreconditionRequired, header_of, precondition_of
+from tenantry.http.idempotency import Keyed, KeyRequired, key_of
 from tenantry.http.plan import RoutePlan
 from tenantry.http.request import body_of
 from tenantry.limits.limiter import Limiter
@@ -60,15 +61,35 @@ class Visit:
         """Against the limits of whoever makes the request."""
         self.fault: AppError | None = None
         """What is wrong with the body; told only to whom the database lets in."""
+        self.key: bytes | None = None
+        self.keyed: Keyed | None = None
+        """What an idempotency key means for one unit of work."""
         self.attempts = ATTEMPTS if principal is not None and plan.is_repeatable else 1
 
     def unit_of_work(self, attempt: int) -> UnitOfWork:
-        """After a conflict the ordinary session waits for its turn."""
-        unit_of_work = self._begun(fast=attempt == 1)
+        """After a conflict the ordinary session waits for its turn; with a key it holds that from the beginning."""
+        unit_of_work = self._begun(fast=attempt == 1 and (self.key is None or not self.plan.is_repeatable))
         self._scope["state"]["unit_of_work"] = unit_of_work
         if self.principal is not None and self._scope.get("method") != "GET":
             unit_of_work.versions.precondition = precondition_of(self._scope, self.principal)
+            if self.key is not None:
+                life = self._gate.key_life
+                self.keyed = Keyed(
+                    self.key, self._scope, self.principal, life=life, claims_first=self.plan.is_repeatable
+                )
         return unit_of_work
+
+    def expect_key(self) -> None:
+        try:
+            self.key = key_of(self._scope)
+            if self.key is None and self.plan.idempotency == "required":
+                raise KeyRequired
+        except AppError as error:
+            self.fault = error
+
+    def repeats(self, unit_of_work: UnitOfWork) -> bool:
+        """With a key a request may be done again even if nobody knows whether the commit arrived."""
+        return unit_of_work.asks_for_repeat or (self.key is not None and unit_of_work.verdict.has_lost_connection)
 
     async def begin(self, unit_of_work: UnitOfWork) -> None:
         if self.principal is not None:
@@ -111,6 +132,7 @@ class Gate:
         self._verifier = verifier
         self.limiter = limiter
         self._fresh = timedelta(seconds=settings.fresh_auth_seconds)
+        self.key_life = timedelta(hours=settings.idempotency_key_hours)
         self.deadlines = Deadlines(settings.request_timeout_seconds)
 
     async def admit(self, plan: RoutePlan, scope: Scope, receive: Receive) -> Visit:
@@ -140,7 +162,9 @@ class Gate:
         visit.is_counted = is_known
         if plan.requires_match and header_of(scope, b"if-match") is None:
             visit.fault = PreconditionRequired()
-        if plan.takes_body:
+        if plan.idempotency:
+            visit.expect_key()
+        if plan.takes_body or visit.key is not None:
             # Before any transaction begins: a client that sends slowly must not hold a connection.
             try:
                 await body_of(scope, receive)

@@ -54,7 +54,7 @@ class ShortWay:
                         answer = await self._attempt(visit, unit_of_work, endpoint, scope, receive, send)
                     finally:
                         await unit_of_work.close()
-                    if attempt == visit.attempts or not unit_of_work.asks_for_repeat:
+                    if attempt == visit.attempts or not visit.repeats(unit_of_work):
                         break
                     await pause(attempt)
         except Exception as error:
@@ -66,11 +66,16 @@ class ShortWay:
     ) -> ASGIApp:
         try:
             await visit.begin(unit_of_work)
+            keyed = visit.keyed
             try:
+                if keyed is not None and (first := await keyed.first(unit_of_work)) is not None:
+                    return first
                 answer = await endpoint.answer(scope, receive, send)
                 version = unit_of_work.versions.of(answer.content)
                 if version is not None or endpoint.is_resource:
                     answer = conditional(answer, version or 0, scope, is_read=endpoint.is_read)
+                if keyed is not None and (first := await keyed.keep(unit_of_work, answer)) is not None:
+                    return first
             except Exception as error:
                 await unit_of_work.authorize()  # or raises a refusal, which comes before any other error
                 return problem_response(error, scope, receive, send)

@@ -3,6 +3,7 @@
 from sqlalchemy import Column, Table, func, select, table, text
 from sqlalchemy.schema import ForeignKeyConstraint
 
+import tenantry.db.idempotency  # noqa: F401 -- a table that no slice owns
 from tenantry.db.base import Base, is_view
 from tenantry.db.rls import is_tenant_owned
 from tenantry.db.session import UnitOfWork
