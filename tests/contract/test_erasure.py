@@ -62,7 +62,7 @@ async def fill(app: Litestar, api: Api, tenant: TenantHandle) -> None:
     contract = Contract(app)
     for operation in contract.operations:
         if operation.method == "POST" and not operation.parameters and isinstance(operation.policy, Allow):
-            await contract.call(api.as_(tenant.owner), operation)
+            await contract.call(api.as_(tenant.owner), operation, headers={"Idempotency-Key": str(new_id())})
     for table in owned_tables():
         for factory in factories_for(table.name):
             await tenant.has(factory)

@@ -20,6 +20,7 @@ from tenantry.db.migrations import head_revision, migrations_folder
 from tenantry.db.provision import migration_commands
 from tenantry.db.rls import EnableTenantRls
 from tenantry.feature import slice_modules
+from tenantry.ids import new_id
 from tenantry.security.permissions import declared_permissions
 from tenantry.security.plugin import SecurityPlugin
 from tenantry.testing import PASSWORD, Api, World
@@ -160,7 +161,8 @@ async def fill(app: Litestar) -> None:
         contract = Contract(app)
         for operation in contract.operations:
             if operation.method == "POST" and not operation.parameters:
-                await contract.call(Api(client).as_((await world.tenant()).owner), operation)
+                owner = Api(client).as_((await world.tenant()).owner)
+                await contract.call(owner, operation, headers={"Idempotency-Key": str(new_id())})
 
 
 def test_permissions_are_those_declared(clone: DatabaseUrls) -> None:
