@@ -160,8 +160,9 @@ class Repository(Generic[RowT, ViewT]):
         return found[0]
 
     def _check(self, entity: Any) -> None:
-        if self.is_versioned:
-            self.unit_of_work.versions.check(entity.id, entity.version)
+        precondition = self.unit_of_work.versions.precondition
+        if precondition is not None and self.is_versioned:
+            precondition.check(entity.id, entity.version)
 
     def _view_of(self, entity: Any) -> ViewT:
         version = entity.version if self.is_versioned else 0
@@ -169,7 +170,8 @@ class Repository(Generic[RowT, ViewT]):
 
     def _noted(self, version: int, *values: Any) -> ViewT:
         view: ViewT = self.view_type(*values)
-        self.unit_of_work.versions.noted.append((view, version))
+        versions = self.unit_of_work.versions
+        versions.noted = (view, version, versions.noted)
         return view
 
     async def _count(self, views: "Select[Any]") -> int:

@@ -43,14 +43,17 @@ class Precondition:
             raise PreconditionFailed
 
 
+Noted = tuple[object, int, "Noted | None"]
+
+
 class Versions:
     """Of one unit of work."""
 
     __slots__ = ("noted", "precondition")
 
     def __init__(self) -> None:
-        self.noted: list[tuple[object, int]] = []
-        """Views of rows, each with the version that it shows."""
+        self.noted: Noted | None = None
+        """The view of a row, the version that it shows, and what was noted before."""
         self.precondition: Precondition | None = None
 
     def check(self, id: UUID, version: int) -> None:
@@ -63,7 +66,9 @@ class Versions:
 
     def of(self, content: object) -> int | None:
         """Of what is answered: a view that was noted, or one of the same row that says more."""
-        for view, version in reversed(self.noted):
+        found = self.noted
+        while found is not None:
+            view, version, found = found
             if view is content or (isinstance(content, type(view)) and is_same_row(content, view)):
                 return version
         return None

@@ -34,14 +34,14 @@ def conditional(answer: Answer, version: int, scope: Scope, *, is_read: bool) ->
     """The answer with its tag, or 304 where the caller has said in `If-None-Match` that they have it."""
     tag = b'"%d-%b"' % (version, blake2b(answer.body, digest_size=8).hexdigest().encode())
     answer.headers.append((b"etag", tag))
-    if is_read and is_known(tag, header_of(scope, b"if-none-match")):
+    if is_read and (known := header_of(scope, b"if-none-match")) is not None and is_known(tag, known):
         return Answer(HTTPStatus.NOT_MODIFIED, [(b"etag", tag)])
     return answer
 
 
-def is_known(tag: bytes, known: bytes | None) -> bool:
+def is_known(tag: bytes, known: bytes) -> bool:
     """Tags are compared weakly here."""
-    return known is not None and (known == b"*" or any(opaque == tag[1:-1] for _, opaque in TAG.findall(known)))
+    return known == b"*" or any(opaque == tag[1:-1] for _, opaque in TAG.findall(known))
 
 
 def precondition_of(scope: Scope, principal: Principal) -> Precondition | None:
@@ -62,5 +62,8 @@ def target_of(path_params: Mapping[str, Any]) -> UUID | None:
 
 def header_of(scope: Scope, name: bytes) -> bytes | None:
     """Several lines of one header are one list."""
-    found = [value.strip() for header, value in scope["headers"] if header == name]
-    return b", ".join(found) if found else None
+    found: bytes | None = None
+    for header, value in scope["headers"]:
+        if header == name:
+            found = value.strip() if found is None else b"%b, %b" % (found, value)
+    return found
