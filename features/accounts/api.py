@@ -19,6 +19,6 @@ async def credentials_of_user(unit_of_work: UnitOfWork, user_id: UUID) -> Creden
     return await UserRepository(unit_of_work).credentials_of_user(user_id)
 
 
-async def replace_hash(unit_of_work: UnitOfWork, user_id: UUID, password_hash: str) -> None:
-    """Of the same password, by newer parameters."""
-    await UserRepository(unit_of_work).replace_hash(user_id, password_hash)
+async def replace_hash(unit_of_work: UnitOfWork, user_id: UUID, before: str | None, after: str) -> bool:
+    """False, and nothing has changed, where it is no longer that of `before`."""
+    return await UserRepository(unit_of_work).replace_hash(user_id, before, after)

@@ -5,8 +5,8 @@ from uuid import UUID
 from msgspec import Meta, Struct
 
 from tenantry.mail import EmailAddress
+from tenantry.security.new_passwords import NewPassword
 
-NewPassword = Annotated[str, Meta(min_length=8, max_length=128, examples=["correct horse battery staple"])]
 Secret = Annotated[str, Meta(min_length=1, max_length=512)]
 
 

@@ -29,9 +29,14 @@ class UserRepository(Repository[UserRow, Me]):
     async def exists(self, email: str) -> bool:
         return await self.unit_of_work.scalar(select(UserRow.id).where(UserRow.email == email)) is not None
 
-    async def replace_hash(self, user_id: UUID, password_hash: str) -> None:
-        await self.unit_of_work.execute(
-            update(UserRow).where(UserRow.id == user_id).values(password_hash=password_hash)
+    async def replace_hash(self, user_id: UUID, before: str | None, after: str) -> bool:
+        """False where somebody else was faster: what was judged by the hash of before no longer holds."""
+        unchanged = UserRow.password_hash.is_not_distinct_from(before)
+        return (
+            await self.unit_of_work.execute(
+                update(UserRow).where(UserRow.id == user_id, unchanged).values(password_hash=after)
+            )
+            == 1
         )
 
 

@@ -64,7 +64,7 @@ async def shared_hash(seeding: Seeding) -> tuple[str, bool]:
     first = select(UserRow.password_hash).where(UserRow.id == seeding.id("users", 0))
     async with seeding.database.transaction() as unit_of_work:
         stored: str | None = await unit_of_work.scalar(first)
-    passwords = PasswordService(threads=1)
+    passwords = PasswordService(seeding.settings, threads=1)
     try:
         if stored is not None and await passwords.verify(seeding.password, stored):
             return stored, False

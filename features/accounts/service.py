@@ -13,6 +13,7 @@ from tenantry.config import Settings
 from tenantry.db.database import Database
 from tenantry.errors import Unavailable
 from tenantry.mail import Mail, Mailer
+from tenantry.security.new_passwords import NewPasswords
 from tenantry.security.passwords import PasswordService
 from tenantry.security.secrets import digest, new_secret
 
@@ -25,13 +26,20 @@ class AccountService:
     """From a sign-up to an account. Its answers do not tell whether an address is registered."""
 
     def __init__(
-        self, database: Database, passwords: PasswordService, mailer: Mailer, settings: Settings, cache: Cache
+        self,
+        database: Database,
+        passwords: PasswordService,
+        new_passwords: NewPasswords,
+        mailer: Mailer,
+        settings: Settings,
+        cache: Cache,
     ) -> None:
-        self.database, self.passwords, self.mailer = database, passwords, mailer
-        self.settings, self.cache = settings, cache
+        self.database, self.passwords, self.new_passwords = database, passwords, new_passwords
+        self.mailer, self.settings, self.cache = mailer, settings, cache
 
     async def sign_up(self, data: SignUp) -> None:
         email = normalized(data.email)
+        await self.new_passwords.check(data.password, about=[email, data.name])
         password_hash = await self.passwords.hash(data.password)
         token = new_secret()
         async with self.database.transaction() as unit_of_work:

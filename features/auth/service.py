@@ -62,7 +62,8 @@ class LoginService:
             _log.warning("login.refused", user=str(known.user_id) if known else None)
             raise InvalidCredentials
         if known.password_hash and self.passwords.needs_rehash(known.password_hash):
-            await replace_hash(self.unit_of_work, known.user_id, await self.passwords.hash(password))
+            renewed = await self.passwords.hash(password)
+            await replace_hash(self.unit_of_work, known.user_id, known.password_hash, renewed)
         return known
 
     async def _challenge(self, user_id: UUID, *, tenant_id: UUID | None = None, session_id: UUID | None = None) -> None:

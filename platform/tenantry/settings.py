@@ -106,7 +106,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, msgspec.Meta(ge=30, le=86_400), about("How long a proof of who one is counts as fresh, for what needs one")
     ] = 600
     password_hash_threads: Annotated[
-        int, msgspec.Meta(ge=1, le=64), about("Passwords hashed at the same time, per worker (19 MiB each)")
+        int, msgspec.Meta(ge=1, le=64), about("Passwords hashed at the same time, per worker")
     ] = 2
     requests_at_once: Annotated[
         int, msgspec.Meta(ge=1, le=100_000), about("Requests in work at the same time, per worker; beyond, 503")
@@ -126,6 +126,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     credential_requests_per_minute: Annotated[
         int, msgspec.Meta(ge=0, le=1_000_000), about("With one session or API key; 0 is no limit")
     ] = 0
+    password_hash_memory_kib: Annotated[
+        int, msgspec.Meta(ge=1024, le=4_194_304), about("Memory that argon2id takes for each password, in KiB")
+    ] = 19_456
+    password_hash_iterations: Annotated[
+        int, msgspec.Meta(ge=1, le=100), about("Passes of argon2id over that memory")
+    ] = 2
+    password_hash_lanes: Annotated[int, msgspec.Meta(ge=1, le=16), about("Lanes of argon2id")] = 1
+    password_words: Annotated[
+        str, about("Words, comma-separated, that no password may be made of, such as names of your products")
+    ] = ""
+    breached_passwords_url: Annotated[
+        Annotated[str, msgspec.Meta(pattern=r"^https?://[^/?#]+(/[^?#]*)?$")] | None,
+        about("Service that knows breached passwords, such as https://api.pwnedpasswords.com", example="https://…"),
+    ] = None
+    breached_passwords_timeout_seconds: Annotated[
+        float,
+        msgspec.Meta(gt=0, le=30),
+        about("Longest that it may take; a password is then taken, and a line logged"),
+    ] = 2.0
     max_body_bytes: Annotated[int, msgspec.Meta(ge=1024), about("Largest request body that is read")] = 1_048_576
     log_format: Annotated[
         Literal["console", "json"] | None, about("console or json; by default json in production")

@@ -169,6 +169,15 @@ def test_production_requires(missing: str, env_file: Path) -> None:
     assert [missing] == faults(environ, env_file)
 
 
+def test_production_hashes_as_owasp_asks(env_file: Path) -> None:
+    """Less memory needs more passes over it; in production not even the cheapest that OWASP names can be undercut."""
+    cheap = PRODUCTION | {"TENANTRY_PASSWORD_HASH_MEMORY_KIB": "7168"}
+    enough = cheap | {"TENANTRY_PASSWORD_HASH_ITERATIONS": "5"}
+
+    assert ["TENANTRY_PASSWORD_HASH_MEMORY_KIB"] == faults(cheap, env_file)
+    assert 7168 == load_settings(enough, env_file).settings.password_hash_memory_kib
+
+
 def test_production_starts_with_all_it_requires(env_file: Path) -> None:
     """Nothing but what the tests above name is required."""
     assert load_settings(PRODUCTION, env_file).settings.is_production

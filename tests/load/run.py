@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 
-from argon2 import PasswordHasher
-
-from tenantry.security.passwords import ITERATIONS, LANES, MEMORY_KIB
+from tenantry.config import Settings
+from tenantry.security.passwords import hasher_of
 from tenantry.testing.databases import DatabaseUrls
 from tests.load import footprint, wrk
 from tests.load.contest import Entrant, check_equal, entrants, races
@@ -42,8 +41,7 @@ class Run:
         self.plan, self.folder, self.admin_url, self.say = plan, folder, admin_url, say
         self.layout = layout()
         self.load = Load(plan.generator, self.layout, folder)
-        hasher = PasswordHasher(time_cost=ITERATIONS, memory_cost=MEMORY_KIB, parallelism=LANES)
-        self.password_hash = hasher.hash(PASSWORD)
+        self.password_hash = hasher_of(Settings()).hash(PASSWORD)
         self.results = Results(plan=plan, began=datetime.now(UTC).isoformat(timespec="seconds"), machine=facts())
         self.postgres_pid: int | None = None
         self.results.pinned, self.results.generator = self.layout.says(), self.load.name

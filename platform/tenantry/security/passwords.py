@@ -1,6 +1,9 @@
-"""Password hashing: argon2id with OWASP's parameters, on a few threads of its own.
+"""Password hashing: argon2id, by default with OWASP's parameters, on a few threads of its own.
 
-More threads would hash no faster, and would stall the event loop and take 19 MiB each.
+More threads would hash no faster, and would stall the event loop and take their memory each: it is bounded by the
+number of threads, and the time that somebody waits by the length of the queue.
+
+What is hashed is the password as it came: no part is cut off, and no character becomes another.
 """
 
 import asyncio
@@ -15,12 +18,10 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from tenantry.errors import Unavailable
+from tenantry.settings import Settings
 
-__all__ = ("PasswordService",)
+__all__ = ("PasswordService", "hasher_of")
 
-MEMORY_KIB = 19 * 1024
-ITERATIONS = 2
-LANES = 1
 LONGEST_QUEUE = 64
 NICENESS = 10
 T = TypeVar("T")
@@ -37,10 +38,20 @@ def give_way() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
+def hasher_of(settings: Settings) -> PasswordHasher:
+    return PasswordHasher(
+        time_cost=settings.password_hash_iterations,
+        memory_cost=settings.password_hash_memory_kib,
+        parallelism=settings.password_hash_lanes,
+    )
+
+
 class PasswordService:
-    def __init__(self, threads: int) -> None:
-        self._hasher = PasswordHasher(time_cost=ITERATIONS, memory_cost=MEMORY_KIB, parallelism=LANES)
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="argon2", initializer=give_way)
+    def __init__(self, settings: Settings, *, threads: int | None = None) -> None:
+        self._hasher = hasher_of(settings)
+        self._threads = ThreadPoolExecutor(
+            threads or settings.password_hash_threads, thread_name_prefix="argon2", initializer=give_way
+        )
         self._waiting = 0
         self._decoy = self._hasher.hash("nobody has this password")
 
@@ -53,6 +64,7 @@ class PasswordService:
         return matches and hashed is not None
 
     def needs_rehash(self, hashed: str) -> bool:
+        """Whether it was made by other parameters than a new one would be."""
         return self._hasher.check_needs_rehash(hashed)
 
     def close(self) -> None:
