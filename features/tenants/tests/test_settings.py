@@ -35,13 +35,38 @@ async def test_only_what_was_set_is_stored(api: Api, acme: TenantHandle, databas
 
 
 @pytest.mark.parametrize(
+    ("change", "kept"),
+    [
+        ({}, {"locale": "de", "time_zone": "Europe/Zurich"}),
+        ({"tenants": {}}, {"locale": "de", "time_zone": "Europe/Zurich"}),
+        ({"tenants": {"locale": None}}, {"time_zone": "Europe/Zurich"}),
+        ({"tenants": {"locale": None, "time_zone": "UTC"}}, {"time_zone": "UTC"}),
+        ({"tenants": None}, {}),
+    ],
+)
+async def test_null_is_another_thing_than_absent(
+    api: Api, acme: TenantHandle, database: Database, change: dict[str, Any], kept: dict[str, str]
+) -> None:
+    """RFC 7396: what is absent stays, null puts back the default of a field or of a section, a value is set."""
+    admin = api.as_(acme.admin)
+    await admin.patch(
+        "/tenants/current", json={"settings": {"tenants": {"locale": "de", "time_zone": "Europe/Zurich"}}}
+    )
+
+    response = await admin.patch("/tenants/current", json={"settings": change})
+
+    assert DEFAULTS | kept == response.json()["settings"]["tenants"]
+    assert kept == (await stored(database, acme)).get("tenants", {})
+
+
+@pytest.mark.parametrize(
     ("given", "pointers"),
     [
         ({"tenants": {"time_zone": "Mars/Olympus"}}, ["/settings/tenants/time_zone"]),
         ({"tenants": {"time_zone": "../../etc/passwd"}}, ["/settings/tenants/time_zone"]),
         ({"tenants": {"time_zone": ""}}, ["/settings/tenants/time_zone"]),
         ({"tenants": {"locale": "english"}}, ["/settings/tenants/locale"]),
-        ({"tenants": {"locale": None, "time_zone": 1}}, ["/settings/tenants/locale", "/settings/tenants/time_zone"]),
+        ({"tenants": {"locale": 2, "time_zone": 1}}, ["/settings/tenants/locale", "/settings/tenants/time_zone"]),
         ({"tenants": {"colour": "red"}}, ["/settings/tenants/colour"]),
         ({"tenants": []}, ["/settings/tenants"]),
         ({"nothing": {}}, ["/settings/nothing"]),

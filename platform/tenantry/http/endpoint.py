@@ -11,7 +11,6 @@ from uuid import UUID
 
 import msgspec
 from litestar import Litestar, MediaType
-from litestar.enums import RequestEncodingType
 from litestar.exceptions import ClientException, ImproperlyConfiguredException, SerializationException
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
@@ -20,6 +19,7 @@ from litestar.status_codes import HTTP_204_NO_CONTENT
 from litestar.types import Empty, Receive, Scope, Send
 
 from tenantry.http.answer import CONTENT_TYPE, Answer
+from tenantry.http.media import JSON
 from tenantry.http.plan import RoutePlan, has_hooks, plan_of
 from tenantry.http.request import ApiRequest, body_of, body_rule, decode_body
 from tenantry.inject import Arguments
@@ -117,4 +117,4 @@ def _answers_plainly(handler: HTTPRouteHandler) -> bool:
 
 
 def _takes_json(handler: HTTPRouteHandler) -> bool:
-    return body_rule(handler).media_type in (None, RequestEncodingType.JSON.value.encode())
+    return not (taken := body_rule(handler).media_types) or JSON in taken

@@ -116,8 +116,8 @@ class OutermostLayer:
             nonlocal status, size, in_work
             if message["type"] == "http.response.start":
                 status = message["status"]
-                if status < 400 and (link := link_of(scope)) is not None:
-                    message["headers"] = [*message["headers"], link]
+                if status < 400 and "links" in scope["state"]:
+                    message["headers"] = [*message["headers"], link_of(scope)]
                 self._complete(message, scope, record.request_id)
             elif message["type"] == "http.response.body":
                 size += len(message.get("body", b""))

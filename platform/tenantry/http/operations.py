@@ -8,7 +8,7 @@ from typing import Any
 
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.spec import OpenAPIResponse, Operation, Parameter
+from litestar.openapi.spec import OpenAPIResponse, Operation, Parameter, RequestBody
 from litestar.routes import HTTPRoute
 
 from tenantry.db.listing import Listing
@@ -16,6 +16,7 @@ from tenantry.db.versions import PreconditionFailed
 from tenantry.errors import AppError, BadRequest, Forbidden, NotFound, Unauthenticated, Unprocessable
 from tenantry.http.etag import PreconditionRequired
 from tenantry.http.idempotency import InFlight
+from tenantry.http.media import JSON, NotAcceptable, UnsupportedMediaType, taken_types
 from tenantry.http.page import listing_of
 from tenantry.http.parameters import parameters_of
 from tenantry.http.policy import Allow, Public, policy_of
@@ -31,8 +32,10 @@ PROBLEMS: dict[str, AppError] = {
     "401": Unauthenticated(),
     "403": Forbidden(),
     "404": NotFound(),
+    "406": NotAcceptable(),
     "409": InFlight(),
     "412": PreconditionFailed(),
+    "415": UnsupportedMediaType(),
     "422": Unprocessable(errors=[{"detail": "Missing.", "pointer": "/name"}]),
     "428": PreconditionRequired(),
     "default": AppError(),
@@ -43,14 +46,17 @@ PROBLEMS: dict[str, AppError] = {
 class ApiOperation(Operation):
     promises: Promises = field(kw_only=True)
     listing: Listing | None = field(kw_only=True)
+    taken: tuple[str, ...] = field(kw_only=True)
 
     @property
     def _exclude_fields(self) -> set[str]:
-        return {"promises", "listing"}
+        return {"promises", "listing", "taken"}
 
     def __post_init__(self) -> None:
         if self.listing is not None:
             self.parameters = [*(self.parameters or ()), *parameters_of(self.listing)]
+        content = self.request_body.content if isinstance(self.request_body, RequestBody) else {}
+        content |= {media_type: content[JSON] for media_type in self.taken if media_type not in content}
         parameters = [each for each in self.parameters or () if isinstance(each, Parameter)]
         responses = self.responses or {}
         if (
@@ -71,11 +77,15 @@ class ApiOperation(Operation):
 
 def document(route: HTTPRoute, handler: HTTPRouteHandler) -> None:
     policy = policy_of(handler)
-    statuses = {"400", "422", "default"} if "data" in handler.parsed_fn_signature.parameters else {"400", "default"}
+    statuses = (
+        {"400", "415", "422", "default"} if "data" in handler.parsed_fn_signature.parameters else {"400", "default"}
+    )
     if not isinstance(policy, Public):
         statuses |= {"401", "403"}
         ways = ("Password", "Bearer", "ApiKey") if isinstance(policy, Allow) else ("Password", "Bearer")
         handler.security = [{way: []} for way in ways]
+    if handler.status_code != HTTPStatus.NO_CONTENT:
+        statuses.add("406")
     if route.path_parameters:
         statuses.add("404")
     promises = promises_of(route, handler)
@@ -91,7 +101,7 @@ def document(route: HTTPRoute, handler: HTTPRouteHandler) -> None:
     handler.responses = {**problems, **declared}  # type: ignore[dict-item]  # the key "default" stands for all others
     handler.response_description = handler.response_description or HTTPStatus(handler.status_code).phrase
     handler.operation_class = partial(  # type: ignore[assignment]  # it is only called
-        ApiOperation, promises=promises, listing=listing_of(handler)
+        ApiOperation, promises=promises, listing=listing_of(handler), taken=taken_types(handler)
     )
 
 

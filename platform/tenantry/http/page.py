@@ -145,10 +145,10 @@ def about_list(template: str, owner: UUID, sort: str, given: Mapping[str, str]) 
     return template, owner, sort, sorted((name, text) for name, text in given.items() if name not in FREE)
 
 
-def link_of(scope: Scope) -> tuple[bytes, bytes] | None:
-    """The header of an answer that is a page."""
-    links: PageLinks | None = scope.get("state", {}).get("links")
-    return None if links is None else (b"link", links.header().encode())
+def link_of(scope: Scope) -> tuple[bytes, bytes]:
+    """The header of an answer that is a page, which has left its links in the scope."""
+    links: PageLinks = scope["state"]["links"]
+    return b"link", links.header().encode()
 
 
 def _given(query: bytes, listing: Listing) -> dict[str, str]:

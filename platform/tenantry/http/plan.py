@@ -5,7 +5,8 @@ from typing import Any, get_type_hints
 import msgspec
 from litestar import Response
 from litestar.di import Provide
-from litestar.handlers import BaseRouteHandler
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
+from litestar.status_codes import HTTP_204_NO_CONTENT
 
 from tenantry.db.page import PageRequest
 from tenantry.db.session import UnitOfWork
@@ -36,6 +37,8 @@ class RoutePlan(msgspec.Struct, frozen=True):
     fresh_auth: bool
     """The person must have proven within the last minutes who they are."""
     takes_body: bool
+    produces: str | None
+    """The media type of its answers; None where they have none, or where the handler alone knows it."""
     is_public: bool
     is_limited: bool
     """Requests of strangers count."""
@@ -62,6 +65,7 @@ def plan_of(handler: BaseRouteHandler) -> RoutePlan:
         is_public=policy is None or isinstance(policy, Public),
         is_limited=policy is not None and not (isinstance(policy, Public) and policy.vital),
         limit=Limit(_name_of(handler), policy.rate) if policy is not None and policy.rate is not None else None,
+        produces=_produces(handler) if policy is not None else None,
         takes_body="data" in handler.parsed_fn_signature.parameters,
         is_repeatable=_is_repeatable(handler),
     )
@@ -71,6 +75,13 @@ def _name_of(handler: BaseRouteHandler) -> str:
     """`auth.log_in`: the slice, and the handler in it."""
     module = handler.fn.__module__.split(".")
     return f"{module[-2] if len(module) > 1 else module[0]}.{handler.handler_name}"
+
+
+def _produces(handler: BaseRouteHandler) -> str | None:
+    if not isinstance(handler, HTTPRouteHandler) or handler.status_code == HTTP_204_NO_CONTENT:
+        return None
+    # Litestar leaves it empty where the response says it itself.
+    return str(getattr(handler.media_type, "value", handler.media_type)) or None
 
 
 def _is_repeatable(handler: BaseRouteHandler) -> bool:

@@ -4,19 +4,22 @@ import re
 from functools import lru_cache
 from http import HTTPStatus
 from math import inf
-from typing import Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 from litestar import Request
 from litestar.datastructures import State
-from litestar.enums import RequestEncodingType
 from litestar.exceptions import InternalServerException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import Receive, Scope
+from msgspec import UnsetType
 
 from tenantry.errors import AppError, BadRequest, Unprocessable
 from tenantry.http.deadlines import Deadlines
+from tenantry.http.duplicates import refuse_duplicates
+from tenantry.http.media import UnsupportedMediaType, refuse_content_type, taken_types
 from tenantry.http.problems import CLIENT_LEFT, FieldError
 from tenantry.limits.load import Load
 from tenantry.security.principal import Principal
@@ -28,6 +31,8 @@ DEEPEST, MOST_BRACKETS = 64, 50_000
 STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 INNERMOST = re.compile(rb"\[\]|\{\}")
 NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+MOST_FAULTS = 100
+"""Of a list that an answer names."""
 BODY = "body"
 """Where the state of a scope keeps it."""
 
@@ -35,12 +40,6 @@ BODY = "body"
 class MalformedBody(BadRequest):
     code = "malformed_body"
     title = "The body is not valid JSON"
-
-
-class UnsupportedMediaType(AppError):
-    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
-    code = "unsupported_media_type"
-    title = "The body is of a type that is not taken here"
 
 
 class BodyTimeout(AppError):
@@ -64,8 +63,8 @@ class BodyRule(msgspec.Struct, frozen=True):
 
     largest: float
     """In bytes."""
-    media_type: bytes | None
-    """None where the handler takes none."""
+    media_types: tuple[str, ...]
+    """None where the handler takes no body."""
     annotation: Any
 
 
@@ -73,10 +72,7 @@ class BodyRule(msgspec.Struct, frozen=True):
 def body_rule(handler: HTTPRouteHandler) -> BodyRule:
     largest = handler.resolve_request_max_body_size() or inf
     data = handler.parsed_fn_signature.parameters.get("data")
-    if data is None:
-        return BodyRule(largest, None, Any)
-    media_type = getattr(data.kwarg_definition, "media_type", RequestEncodingType.JSON)
-    return BodyRule(largest, RequestEncodingType(media_type).value.encode(), data.annotation)
+    return BodyRule(largest, taken_types(handler), Any if data is None else data.annotation)
 
 
 async def body_of(scope: Scope, receive: Receive) -> bytes:
@@ -99,11 +95,10 @@ async def body_of(scope: Scope, receive: Receive) -> bytes:
     finally:
         if load is not None:
             load.running += 1
-    if rule.media_type is not None:
+    if rule.media_types:
         if not body:
             raise MalformedBody("A body is required.")
-        if _header(scope, b"content-type").partition(b";")[0].strip().lower() != rule.media_type:
-            raise UnsupportedMediaType(f"Send the body as {rule.media_type.decode()}.")
+        refuse_content_type(_header(scope, b"content-type"), rule.media_types, str(scope.get("method")))
     scope["state"][BODY] = body
     return body
 
@@ -136,16 +131,21 @@ def decode_body(body: bytes, type_: Any) -> Any:
     """
     Raises:
         MalformedBody: not JSON, not UTF-8, or nested too deeply.
+        DuplicateKey: an object has the same key twice.
         Unprocessable: JSON of another shape; `errors` has a JSON pointer for each fault.
     """
     try:
         try:
             refuse_depth(body)
-            return _decoder(type_).decode(body)
+            decoded = _decoder(type_).decode(body)
         except msgspec.ValidationError as error:
             # The first fault may stand before what is malformed: this decodes all of it.
             faults = _faults(msgspec.json.decode(body), type_, error)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            refuse_duplicates(body, Any)
+        else:
+            refuse_duplicates(body, type_)
+            return decoded
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise MalformedBody from error
     raise Unprocessable(errors=msgspec.to_builtins(faults))
 
@@ -175,8 +175,11 @@ def _decoder(type_: Any) -> msgspec.json.Decoder[Any]:
 
 
 def _faults(raw: Any, type_: Any, first: msgspec.ValidationError, below: str = "") -> list[FieldError]:
-    """msgspec stops at the first fault; look at each field on its own to find the others."""
-    if not isinstance(raw, dict) or not hasattr(type_, "__struct_fields__"):
+    """msgspec stops at the first fault; look at each field and each item on its own to find the others."""
+    type_ = _composed_of(type_)
+    if isinstance(raw, list) and get_origin(type_) is list:
+        return _item_faults(raw, get_args(type_)[0], below) or [_fault(first, below)]
+    if not isinstance(raw, dict) or not hasattr(get_origin(type_) or type_, "__struct_fields__"):
         return [_fault(first, below)]
     faults: list[FieldError] = []
     fields = msgspec.structs.fields(type_)
@@ -190,10 +193,32 @@ def _faults(raw: Any, type_: Any, first: msgspec.ValidationError, below: str = "
             msgspec.convert(raw[field.encode_name], field.type)
         except msgspec.ValidationError as error:
             faults += _faults(raw[field.encode_name], field.type, error, pointer)
-    if type_.__struct_config__.forbid_unknown_fields:
+    if (get_origin(type_) or type_).__struct_config__.forbid_unknown_fields:
         unknown = sorted(raw.keys() - {field.encode_name for field in fields})
         faults += [FieldError("There is no such field.", f"{below}/{_escaped(name)}") for name in unknown]
     return faults or [_fault(first, below)]
+
+
+def _item_faults(raw: list[Any], type_: Any, below: str) -> list[FieldError]:
+    faults: list[FieldError] = []
+    for number, item in enumerate(raw):
+        try:
+            msgspec.convert(item, type_)
+        except msgspec.ValidationError as error:
+            faults += _faults(item, type_, error, f"{below}/{number}")
+        if len(faults) >= MOST_FAULTS:
+            break
+    return faults[:MOST_FAULTS]
+
+
+def _composed_of(type_: Any) -> Any:
+    """Without what can stand in its place, and without bounds: a Struct, or a list of them, if it is one at all."""
+    while (origin := get_origin(type_)) in (Annotated, Union, UnionType):
+        options = [each for each in get_args(type_) if each not in (NoneType, UnsetType)]
+        if origin is not Annotated and len(options) > 1:
+            return type_
+        type_ = options[0]
+    return type_
 
 
 def _fault(error: msgspec.ValidationError, below: str = "") -> FieldError:

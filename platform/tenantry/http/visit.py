@@ -19,6 +19,7 @@ from tenantry.errors import AppError, Forbidden, Unauthenticated, Unavailable
 from tenantry.http.deadlines import Deadlines
 from tenantry.http.etag import PreconditionRequired, header_of, precondition_of
 from tenantry.http.idempotency import Keyed, KeyRequired, key_of
+from tenantry.http.media import unacceptable
 from tenantry.http.plan import RoutePlan
 from tenantry.http.request import body_of
 from tenantry.limits.limiter import Limiter
@@ -59,8 +60,8 @@ class Visit:
         self._scope, self._gate = scope, gate
         self.is_counted = True
         """Against the limits of whoever makes the request."""
-        self.fault: AppError | None = None
-        """What is wrong with the body; told only to whom the database lets in."""
+        self.fault: AppError | None = unacceptable(scope, plan.produces)
+        """What is wrong with the body, or with the answer; told only to whom the database lets in."""
         self.key: bytes | None = None
         self.keyed: Keyed | None = None
         """What an idempotency key means for one unit of work."""

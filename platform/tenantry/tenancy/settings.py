@@ -50,7 +50,7 @@ class SettingsShape:
         patches = {name: _patch_of(section) for name, section in sections.items()}
         self.patch = msgspec.defstruct(
             "TenantSettingsPatch",
-            [(name, patch, msgspec.field(default_factory=patch)) for name, patch in patches.items()],
+            [(name, patch | None, msgspec.field(default_factory=patch)) for name, patch in patches.items()],
             forbid_unknown_fields=True,
         )
 
@@ -64,7 +64,7 @@ class SettingsShape:
         return self.whole(*(completed(section, stored.get(name, {})) for name, section in self.sections.items()))
 
     def merge(self, stored: Mapping[str, Any], patch: Any) -> dict[str, Any]:
-        """What is to be stored after the change.
+        """What is to be stored after the change. Null, for a field or for a section, puts back the default.
 
         Raises:
             Unprocessable: with a JSON pointer into the body of the request.
@@ -72,9 +72,13 @@ class SettingsShape:
         merged = dict(stored)
         for name, section in self.sections.items():
             part = getattr(patch, name)
+            if part is None:
+                merged.pop(name, None)
+                continue
             given = {field: getattr(part, field) for field in part.__struct_fields__}
             if changes := {field: value for field, value in given.items() if value is not UNSET}:
-                merged[name] = {**stored.get(name, {}), **msgspec.to_builtins(changes)}
+                after = {**stored.get(name, {}), **msgspec.to_builtins(changes)}
+                merged[name] = {field: value for field, value in after.items() if value is not None}
                 _refuse_wrong(name, section, merged[name])
         return merged
 
@@ -127,5 +131,5 @@ def _name_of(section: type[SettingsSection]) -> str:
 
 
 def _patch_of(section: type[SettingsSection]) -> type[Struct]:
-    fields = [(field.name, field.type | UnsetType, UNSET) for field in msgspec.structs.fields(section)]
+    fields = [(field.name, field.type | None | UnsetType, UNSET) for field in msgspec.structs.fields(section)]
     return msgspec.defstruct(f"{section.__name__}Patch", fields, forbid_unknown_fields=True, module=section.__module__)
