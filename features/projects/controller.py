@@ -8,6 +8,7 @@ from features.projects.dtos import Project, ProjectCreate, ProjectPatch
 from features.projects.models import ProjectRow
 from features.projects.permissions import READ, WRITE
 from features.projects.repository import ProjectRepository
+from tenantry.db.bulk import Bulk, BulkIds
 from tenantry.db.page import Page
 from tenantry.http.page import PageQuery, lists
 from tenantry.http.policy import allow
@@ -25,6 +26,14 @@ class ProjectController(Controller):
     @post(opt=allow(WRITE, audit="project.created", idempotent=True), summary="Create a project")
     async def create(self, data: JSONBody[ProjectCreate], projects: Projects) -> Project:
         return await projects.add(ProjectRow.of(data))
+
+    @post("/bulk", opt=allow(WRITE, audit="project.created", idempotent=True), summary="Create many projects")
+    async def create_many(self, data: JSONBody[Bulk[ProjectCreate]], projects: Projects) -> Bulk[Project]:
+        return await projects.add_all([ProjectRow.of(item) for item in data.items])
+
+    @post("/bulk/delete", opt=allow(WRITE, audit="project.deleted"), status_code=204, summary="Delete many projects")
+    async def delete_many(self, data: JSONBody[BulkIds], projects: Projects) -> None:
+        await projects.remove_all(data.ids)
 
     @get("/{project_id:uuid}", opt=allow(READ), summary="Get a project")
     async def get(self, project_id: FromPath[UUID], projects: Projects) -> Project:

@@ -131,6 +131,11 @@ async def test_endpoint_answers_like_litestar(value: Any, options: dict[str, Any
         ("GET", "/projects?limit=x&archived=maybe", {}),
         ("GET", "/projects?cursor=x", {}),
         ("GET", "/projects?sort=secret", {}),
+        ("GET", "/projects", {"headers": {"Accept": "text/html"}}),
+        ("POST", "/projects", {"json": BODY, "headers": {"Accept": "text/html"}}),
+        ("POST", "/projects", {"content": b'{"name": "a", "name": "b"}', "headers": JSON}),
+        ("POST", "/projects/bulk", {"json": {"items": [{"name": ""}]}}),
+        ("POST", "/projects/bulk/delete", {"json": {"ids": [str(UUID(int=1))]}}),
         ("POST", "/projects", {"json": {}}),
         ("POST", "/projects", {"json": {"name": 1, "more": 2}}),
         ("POST", "/projects", {"content": b"{", "headers": JSON}),
@@ -204,6 +209,8 @@ async def test_routes_of_slices_are_endpoints(app: Litestar) -> None:
 
     assert {
         "/api/v1/projects": ["GET", "POST"],
+        "/api/v1/projects/bulk": ["POST"],
+        "/api/v1/projects/bulk/delete": ["POST"],
         "/api/v1/projects/{project_id:uuid}": ["DELETE", "GET", "PATCH"],
         "/api/v1/projects/{project_id:uuid}/archive": ["POST"],
         "/api/v1/projects/{project_id:uuid}/restore": ["POST"],

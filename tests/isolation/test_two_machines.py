@@ -5,7 +5,7 @@ less what went with something that it deleted. Whatever one of them does, the ot
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Any
 from uuid import UUID
 
@@ -130,8 +130,8 @@ class TwoTenants(RuleBasedStateMachine):
         operation = self.stage.others[number % len(self.stage.others)]
         answer = self.stage.call(self.sides[side].tenant, operation)
         assert answer.status_code < 500, f"{operation}: {answer.text}"
-        is_new = answer.status_code == 201 and operation.path in self.sides[side].shown
-        self._compare(side, operation, key_of(answer.json()) if is_new else None)
+        document = answer.json() if answer.status_code == 201 else {"items": []}
+        self._compare(side, operation, {key_of(item) for item in document.get("items", [document])})
 
     @rule(side=SIDES, number=NUMBERS, which=NUMBERS)
     def act_on_own(self, side: int, number: int, which: int) -> None:
@@ -139,7 +139,7 @@ class TwoTenants(RuleBasedStateMachine):
         if (id := self.sides[side].row(operation, which)) is not None:
             answer = self.stage.call(self.sides[side].tenant, operation, {operation.parameters[0]: id})
             assert answer.status_code < 500, f"{operation}: {answer.text}"
-            self._compare(side, operation, None)
+            self._compare(side, operation)
 
     @rule(side=SIDES, number=NUMBERS, which=NUMBERS)
     def act_on_the_others(self, side: int, number: int, which: int) -> None:
@@ -147,7 +147,7 @@ class TwoTenants(RuleBasedStateMachine):
         if (id := self.sides[1 - side].row(operation, which)) is not None:
             answer = self.stage.call(self.sides[side].tenant, operation, {operation.parameters[0]: id})
             assert answer.status_code == 404, f"{operation}: {answer.status_code} {answer.text}"
-            self._compare(side, operation, None, may_change=False)
+            self._compare(side, operation, may_change=False)
 
     @rule(side=SIDES, number=NUMBERS)
     def read_on_where_the_other_stopped(self, side: int, number: int) -> None:
@@ -162,7 +162,9 @@ class TwoTenants(RuleBasedStateMachine):
             answer = self.stage.run(api.get(path, params={"cursor": cursor}))
             assert {key_of(item) for item in answer.json().get("items", ())} <= mine.shown[operation.path].keys()
 
-    def _compare(self, acting: int, operation: Operation, created: str | None, *, may_change: bool = True) -> None:
+    def _compare(
+        self, acting: int, operation: Operation, created: Set[str] = frozenset(), *, may_change: bool = True
+    ) -> None:
         """After a step: the other sees what it saw; who acted sees in addition what was created, and nothing else."""
         self.stage.steps += 1
         mine, theirs = self.sides[acting], self.sides[1 - acting]
@@ -176,7 +178,8 @@ class TwoTenants(RuleBasedStateMachine):
             assert seen == mine.shown, f"{operation} on a foreign row has changed something"
         for path, before in mine.shown.items():
             new, gone = seen[path].keys() - before.keys(), before.keys() - seen[path].keys()
-            assert new == ({created} if created and path == operation.path else set()), f"{operation}: {new} in {path}"
+            is_made_here = path in (operation.path, operation.path.removesuffix("/bulk"))
+            assert new == (created if is_made_here else set()), f"{operation}: {new} in {path}"
             assert not gone or operation.method == "DELETE", f"{operation}: {gone} gone from {path}"
         mine.shown = seen
         assert set() == mine.ids & theirs.ids

@@ -1,6 +1,6 @@
 """The thin base of all repositories: rows go out as Structs; an entity only where a rule changes it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar, get_args
 from uuid import UUID
@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import Delete, Select, bindparam, delete, func, literal_column, select
 
 from tenantry.db.base import Base, Versioned
+from tenantry.db.bulk import Bulk, insert_all, remove_all
 from tenantry.db.denials import SerializationFailure
 from tenantry.db.lane.statement import constant
 from tenantry.db.listing import Listing
@@ -121,6 +122,15 @@ class Repository(Generic[RowT, ViewT]):
         version, _ = await self._found(id)
         values = {"old_id": id, "old_version": version}
         await self.unit_of_work.write(self.stored.removal, values, otherwise=SerializationFailure)
+
+    async def add_all(self, rows: Sequence[RowT]) -> Bulk[ViewT]:
+        """Of rows whose views are made of what they hold."""
+        assert self.stored.echoes(self.view_type.__struct_fields__)
+        await insert_all(self.unit_of_work, self.stored.table, self.stored.complete_all(rows))
+        return Bulk([self.view([vars(row)[field] for field in self.view_type.__struct_fields__]) for row in rows])
+
+    async def remove_all(self, ids: Sequence[UUID]) -> None:
+        await remove_all(self.unit_of_work, self.stored.table, ids, self.not_found)
 
     async def page(self, request: PageRequest, views: "Select[Any] | None" = None) -> Page[ViewT]:
         """One page of `views`, else of all, as it was asked for; its cost does not grow with its depth."""

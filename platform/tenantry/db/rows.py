@@ -1,6 +1,6 @@
 """Rows as objects without a session: what a rule changes in one becomes one UPDATE, and no answer is waited for."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
@@ -43,7 +43,7 @@ class Rows(Generic[RowT]):
 
     def __init__(self, row_type: type[RowT]) -> None:
         mapper: Mapper[RowT] = inspect(row_type)
-        self._table: Table = row_type.metadata.tables[row_type.__tablename__]
+        self.table: Table = row_type.metadata.tables[row_type.__tablename__]
         self._manager = mapper.class_manager
         self._columns = {each.key: each.columns[0] for each in mapper.column_attrs if not each.deferred}
         self._parameters = {key: f"new_{key}" for key in self._columns}
@@ -54,12 +54,12 @@ class Rows(Generic[RowT]):
         self.stand_alone = not mapper.relationships
         """Rules of such a row can see nothing but the row."""
         # PostgreSQL gives a row another `xmin` with every change.
-        self._version = cast(column("xmin", _selectable=self._table), Text)
+        self._version = cast(column("xmin", _selectable=self.table), Text)
         chosen = select(self._version, *self._columns.values())
         self.versioned: Select[Any] = constant(chosen.where(self._columns["id"] == bindparam("id")))
         self.locked: Select[Any] = constant(self.versioned.with_for_update())
         self._unchanged = (self._columns["id"] == bindparam("old_id"), self._version == bindparam("old_version"))
-        self.removal: Delete = constant(delete(self._table).where(*self._unchanged))
+        self.removal: Delete = constant(delete(self.table).where(*self._unchanged))
         """Deletes one row, if it still is in the version that was read."""
 
     def read(self, version: str, *values: Any) -> tuple[str, RowT]:
@@ -85,7 +85,7 @@ class Rows(Generic[RowT]):
     def change(self, parameters: tuple[str, ...]) -> Update:
         """Changes one row, if it still is in the version that was read."""
         if parameters not in self._changes:
-            changed = update(self._table).where(*self._unchanged).values(self._assigned(parameters))
+            changed = update(self.table).where(*self._unchanged).values(self._assigned(parameters))
             self._changes[parameters] = constant(changed)
         return self._changes[parameters]
 
@@ -106,10 +106,15 @@ class Rows(Generic[RowT]):
             parameters[name] = value
         return parameters
 
+    def complete_all(self, rows: Iterable[RowT]) -> list[dict[str, Any]]:
+        """As `complete`, by the names of columns."""
+        names = {parameter: column_.name for _, parameter, column_ in self._insertable}
+        return [{names[parameter]: value for parameter, value in self.complete(row).items()} for row in rows]
+
     def insertion(self, parameters: tuple[str, ...], returning: tuple[Any, ...] = ()) -> Insert:
         key = parameters, returning
         if key not in self._insertions:
-            plain = insert(self._table).values(self._assigned(parameters))
+            plain = insert(self.table).values(self._assigned(parameters))
             self._insertions[key] = constant(plain.returning(*returning) if returning else plain)
         return self._insertions[key]
 

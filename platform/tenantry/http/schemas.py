@@ -40,7 +40,14 @@ def named_struct(generic: Any) -> type[msgspec.Struct]:
         (field.name, field.type) if field.required else (field.name, field.type, field.default)
         for field in msgspec.structs.fields(generic)
     ]
-    return msgspec.defstruct(name, members, module=arguments[0].__module__)
+    origin = get_origin(generic)
+    return msgspec.defstruct(
+        name,
+        members,
+        module=arguments[0].__module__,
+        namespace={"__doc__": origin.__dict__.get("__doc__")},
+        forbid_unknown_fields=origin.__struct_config__.forbid_unknown_fields,
+    )
 
 
 def plain(schema: Schema | Reference, *, null: bool = True) -> Schema | Reference:
