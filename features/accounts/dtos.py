@@ -42,3 +42,8 @@ class Credentials(Struct):
     password_hash: str | None
     disabled: bool
     has_second_factor: bool
+
+
+class Person(Struct):
+    email: str
+    second_factor_at: datetime | None

@@ -1,9 +1,9 @@
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
-from features.accounts.dtos import Credentials, Me
+from features.accounts.dtos import Credentials, Me, Person
 from features.accounts.models import SignUpRow, UserRow
 from tenantry.clock import now
 from tenantry.db.repository import Repository
@@ -38,6 +38,20 @@ class UserRepository(Repository[UserRow, Me]):
             )
             == 1
         )
+
+    async def person(self, user_id: UUID) -> Person:
+        chosen = select(UserRow.email, UserRow.second_factor_at).where(UserRow.id == user_id)
+        row = await self.unit_of_work.row(chosen)
+        if row is None:
+            raise self.not_found
+        return Person(**row._mapping)
+
+    async def lock(self, user_id: UUID) -> None:
+        await self.unit_of_work.execute(select(UserRow.id).where(UserRow.id == user_id).with_for_update())
+
+    async def note_second_factor(self, user_id: UUID, *, has: bool) -> None:
+        since = func.coalesce(UserRow.second_factor_at, now()) if has else None
+        await self.unit_of_work.execute(update(UserRow).where(UserRow.id == user_id).values(second_factor_at=since))
 
 
 class SignUpRepository:

@@ -1,5 +1,6 @@
 """Opens, proves again and ends sessions, for those who find out who somebody is."""
 
+from datetime import datetime
 from uuid import UUID
 
 from features.sessions.dtos import AccessToken, Proof, TokenPair
@@ -8,9 +9,28 @@ from features.sessions.repository import SessionRepository
 from features.sessions.service import SessionService
 from tenantry.db.session import UnitOfWork
 
-__all__ = ("AccessToken", "InvalidRefreshToken", "Proof", "SessionService", "TokenPair", "end_sessions")
+__all__ = (
+    "AccessToken",
+    "InvalidRefreshToken",
+    "Proof",
+    "SessionService",
+    "TokenPair",
+    "end_sessions",
+    "forget_second_factor",
+    "second_factor_of",
+)
 
 
 async def end_sessions(unit_of_work: UnitOfWork, user_id: UUID, reason: str, *, but: UUID | None = None) -> int:
     """End all that are live, but for one; how many they were."""
     return await SessionRepository(unit_of_work).end_all(user_id, reason, but=but)
+
+
+async def second_factor_of(unit_of_work: UnitOfWork, session_id: UUID) -> datetime | None:
+    """When the session was last proven with one."""
+    return await SessionRepository(unit_of_work).second_factor_at(session_id)
+
+
+async def forget_second_factor(unit_of_work: UnitOfWork, user_id: UUID) -> None:
+    """None of their sessions counts as proven with one any more."""
+    await SessionRepository(unit_of_work).forget_second_factor(user_id)

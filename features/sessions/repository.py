@@ -1,4 +1,4 @@
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import column, insert, select, table, update
@@ -49,6 +49,15 @@ class SessionRepository:
         if but is not None:
             ending = ending.where(SessionRow.id != but)
         return await self.unit_of_work.execute(ending.values(ended_at=now(), end_reason=reason))
+
+    async def second_factor_at(self, session_id: UUID) -> datetime | None:
+        proven = select(SessionRow.second_factor_at).where(SessionRow.id == session_id)
+        moment: datetime | None = await self.unit_of_work.scalar(proven)
+        return moment
+
+    async def forget_second_factor(self, user_id: UUID) -> None:
+        proven = SessionRow.user_id == user_id, SessionRow.second_factor_at.is_not(None)
+        await self.unit_of_work.execute(update(SessionRow).where(*proven).values(second_factor_at=None))
 
     async def locked(self, session_id: UUID) -> SessionRow:
         session: SessionRow = await self.unit_of_work.entity(

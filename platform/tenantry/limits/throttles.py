@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from tenantry.clock import now
 from tenantry.db.database import Database
+from tenantry.db.session import UnitOfWork
 from tenantry.errors import AppError
 from tenantry.limits.models import ThrottleRow
 from tenantry.limits.rate import Rate
@@ -93,10 +94,14 @@ class Throttles:
         if self._taken % TAKES_BETWEEN_PRUNINGS == 0:
             await self.prune()
 
-    async def reset(self, name: str, key: bytes) -> None:
-        """Forget the attempts, as after one that succeeded."""
+    async def reset(self, name: str, key: bytes, *, within: UnitOfWork | None = None) -> None:
+        """Forget the attempts, as after one that succeeded; `within` what succeeds, where that has yet to commit."""
+        forgetting = delete(ThrottleRow).where(ThrottleRow.name == name, ThrottleRow.key == key)
+        if within is not None:
+            await within.execute(forgetting)
+            return
         async with self.database.transaction() as unit_of_work:
-            await unit_of_work.execute(delete(ThrottleRow).where(ThrottleRow.name == name, ThrottleRow.key == key))
+            await unit_of_work.execute(forgetting)
 
     async def prune(self) -> None:
         """Delete rows that are over: ten times as many as can have come since the last time."""

@@ -1,0 +1,43 @@
+from datetime import datetime
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+Code = Annotated[str, Meta(min_length=6, max_length=64, examples=["123456"])]
+
+
+class Factors(Struct):
+    since: datetime | None
+    """Since when a log-in takes a second step."""
+    totp: bool
+    passkeys: int
+    recovery_codes_left: int
+
+
+class TotpEnrolment(Struct):
+    """Only this answer has the secret. It counts for nothing until a code of it has confirmed it."""
+
+    secret: str
+    """In base32, to be typed where no camera is at hand."""
+    uri: str
+    qr_svg: str
+
+
+class TotpConfirmation(Struct, forbid_unknown_fields=True):
+    code: Code
+
+
+class FactorAdded(Struct):
+    recovery_codes: list[str] | None
+    """Of the first factor; only this answer has them. With a further one, those of before stay good."""
+
+
+class RecoveryCodes(Struct):
+    recovery_codes: list[str]
+
+
+class Verification(Struct, forbid_unknown_fields=True):
+    challenge: Annotated[str, Meta(min_length=1, max_length=512)]
+    """Of the problem `second_factor_required`."""
+    code: Code
+    """Of the authenticator app, or a recovery code."""

@@ -1,0 +1,214 @@
+"""From a first factor to the last, and the second step of a log-in."""
+
+import hmac
+from datetime import timedelta
+from uuid import UUID
+
+import pyotp
+import segno
+import structlog
+
+from features.accounts.api import credentials_of_user, lock_account, note_second_factor, person
+from features.auth.api import Challenge, ChallengeService
+from features.mfa.dtos import FactorAdded, Factors, TotpEnrolment
+from features.mfa.errors import InvalidCode, NoSecondFactor, SecondFactorProofRequired, TotpEnrolled, TotpNotFound
+from features.mfa.models import new_recovery_codes, plain
+from features.mfa.repository import FactorRepository, Totp, TotpRepository
+from features.sessions.api import (
+    AccessToken,
+    Proof,
+    SessionService,
+    TokenPair,
+    forget_second_factor,
+    second_factor_of,
+)
+from tenantry.clock import now
+from tenantry.config import Settings
+from tenantry.db.database import Database
+from tenantry.db.session import UnitOfWork
+from tenantry.limits.rate import Rate
+from tenantry.limits.throttles import Throttles, TooManyAttempts, throttle_key
+from tenantry.security.principal import Principal
+from tenantry.security.vault import Vault
+from tenantry.visitor import Visitor
+
+_log = structlog.get_logger("features.mfa")
+ISSUER = "Tenantry"
+PURPOSE = "totp secrets"
+DIGITS, STEP_SECONDS, DRIFT_STEPS, SECRET_CHARACTERS = 6, 30, 1, 32
+GUESSES_OF_A_CHALLENGE = Rate(5, per=timedelta(minutes=10))
+# Of an attacker who knows the password; a new password ends their guessing.
+GUESSES_OF_AN_ACCOUNT = Rate(10, per=timedelta(hours=1))
+ACCOUNT, CHALLENGE, ENROLMENT = "second-factor-account", "second-factor-challenge", "totp-enrolment"
+TOTP = "totp"
+ONE_TIME_CODE = ("otp",)
+
+
+class FactorService:
+    """What holds for factors of every kind."""
+
+    def __init__(self, unit_of_work: UnitOfWork, sessions: SessionService, settings: Settings) -> None:
+        self.unit_of_work, self.sessions = unit_of_work, sessions
+        self.factors = FactorRepository(unit_of_work)
+        self.fresh = timedelta(seconds=settings.fresh_auth_seconds)
+
+    async def overview(self, user_id: UUID) -> Factors:
+        since = (await person(self.unit_of_work, user_id)).second_factor_at
+        kinds = await self.factors.by_kind(user_id)
+        left = await self.factors.codes_left(user_id)
+        return Factors(since, totp=TOTP in kinds, passkeys=kinds.get("passkey", 0), recovery_codes_left=left)
+
+    async def require_proof(self, by: Principal) -> None:
+        """A password alone, which may be stolen, must not change what stands beside it.
+
+        Raises:
+            SecondFactorProofRequired: there is a second factor, and this session has not shown it just now.
+        """
+        known = await credentials_of_user(self.unit_of_work, by.subject_id)
+        if known is not None and known.has_second_factor:
+            proven = await second_factor_of(self.unit_of_work, by.session)
+            if proven is None or now() - proven > self.fresh:
+                raise SecondFactorProofRequired
+
+    async def add(self, by: Principal, kind: str, methods: tuple[str, ...]) -> tuple[UUID, FactorAdded]:
+        """One that has just been shown; the session counts as proven with it."""
+        await lock_account(self.unit_of_work, by.subject_id)
+        is_first = not await self.factors.by_kind(by.subject_id)
+        id = await self.factors.add(by.subject_id, kind)
+        await note_second_factor(self.unit_of_work, by.subject_id, has=True)
+        await self.sessions.prove_again(by.session, Proof((*methods, "mfa"), has_second_factor=True))
+        codes = await self._new_codes(by.subject_id) if is_first else None
+        _log.info("factor.added", user=str(by.subject_id), kind=kind)
+        return id, FactorAdded(codes)
+
+    async def remove(self, user_id: UUID, id: UUID) -> bool:
+        """With the last one everything goes that stood in for it, and no session is proven by it any more."""
+        await lock_account(self.unit_of_work, user_id)
+        if not await self.factors.remove(user_id, id):
+            return False
+        if not await self.factors.by_kind(user_id):
+            await self._forget(user_id)
+        _log.info("factor.removed", user=str(user_id))
+        return True
+
+    async def reset(self, user_id: UUID) -> int:
+        """Remove all; how many there were."""
+        await lock_account(self.unit_of_work, user_id)
+        removed = await self.factors.remove_all(user_id)
+        await self._forget(user_id)
+        return removed
+
+    async def renew_codes(self, user_id: UUID) -> list[str]:
+        if not await self.factors.by_kind(user_id):
+            raise NoSecondFactor
+        return await self._new_codes(user_id)
+
+    async def _new_codes(self, user_id: UUID) -> list[str]:
+        codes = new_recovery_codes()
+        await self.factors.replace_codes(user_id, [plain(code) for code in codes])
+        return codes
+
+    async def _forget(self, user_id: UUID) -> None:
+        await self.factors.replace_codes(user_id, [])
+        await note_second_factor(self.unit_of_work, user_id, has=False)
+        await forget_second_factor(self.unit_of_work, user_id)
+
+
+class TotpService:
+    """RFC 6238, as every authenticator app takes it: SHA-1, six digits, thirty seconds."""
+
+    def __init__(self, unit_of_work: UnitOfWork, throttles: Throttles, vault: Vault, factors: FactorService) -> None:
+        self.unit_of_work, self.throttles, self.vault = unit_of_work, throttles, vault
+        self.factors, self.secrets = factors, TotpRepository(unit_of_work)
+
+    async def enrol(self, by: Principal) -> TotpEnrolment:
+        await self.factors.require_proof(by)
+        secret = pyotp.random_base32(SECRET_CHARACTERS)
+        sealed = self.vault.seal(secret.encode(), purpose=PURPOSE, owner=by.subject_id.bytes)
+        if not await self.secrets.enrol(by.subject_id, sealed):
+            raise TotpEnrolled
+        email = (await person(self.unit_of_work, by.subject_id)).email
+        uri = pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name=ISSUER)
+        return TotpEnrolment(secret, uri, segno.make(uri, error="m", micro=False).svg_inline(scale=5))
+
+    async def confirm(self, by: Principal, code: str) -> FactorAdded:
+        """
+        Raises:
+            TotpNotFound: nothing waits to be confirmed.
+        """
+        may_guess = await _passes(self.throttles, ENROLMENT, by.subject_id, GUESSES_OF_AN_ACCOUNT)
+        await self.factors.require_proof(by)
+        pending = await self.secrets.pending(by.subject_id)
+        if pending is None:
+            raise TotpNotFound
+        step = self._step_of(code, by.subject_id, pending) if may_guess else None
+        if step is None:
+            raise InvalidCode
+        id, added = await self.factors.add(by, TOTP, ONE_TIME_CODE)
+        if not await self.secrets.confirm(by.subject_id, pending, id, step):
+            raise TotpEnrolled
+        return added
+
+    async def remove(self, by: Principal) -> None:
+        await self.factors.require_proof(by)
+        found = await self.secrets.confirmed(by.subject_id)
+        if found is None or found.factor_id is None or not await self.factors.remove(by.subject_id, found.factor_id):
+            raise TotpNotFound
+
+    async def redeem(self, user_id: UUID, code: str) -> bool:
+        found = await self.secrets.confirmed(user_id)
+        step = self._step_of(code, user_id, found) if found is not None else None
+        return step is not None and await self.secrets.redeem(user_id, step)
+
+    def _step_of(self, code: str, user_id: UUID, totp: Totp) -> int | None:
+        """The time step whose code it is, of those that a clock which is a little wrong could show."""
+        secret = self.vault.open(totp.sealed_secret, purpose=PURPOSE, owner=user_id.bytes)
+        generator, current = pyotp.TOTP(secret.decode()), int(now().timestamp()) // STEP_SECONDS
+        steps = range(current - DRIFT_STEPS, current + DRIFT_STEPS + 1)
+        right = [step for step in steps if hmac.compare_digest(generator.generate_otp(step), code)]
+        return next((step for step in right if step > totp.last_step), None)
+
+
+class SecondStepService:
+    """Judges the code that follows a password. No connection is held while guesses are counted on another."""
+
+    def __init__(
+        self,
+        unit_of_work: UnitOfWork,
+        database: Database,
+        sessions: SessionService,
+        throttles: Throttles,
+        totp: TotpService,
+    ) -> None:
+        self.unit_of_work, self.database, self.sessions = unit_of_work, database, sessions
+        self.throttles, self.totp = throttles, totp
+        self.challenges = ChallengeService(unit_of_work, sessions)
+        self.factors = FactorRepository(unit_of_work)
+
+    async def verify(self, token: str, code: str, visitor: Visitor) -> TokenPair | AccessToken:
+        async with self.database.transaction() as unit_of_work:
+            challenge = await ChallengeService(unit_of_work, self.sessions).find(token)
+        may_guess = await self._may_guess(challenge)
+        if not may_guess or not await self._redeem(challenge.user_id, plain(code)):
+            _log.warning("second-factor.refused", user=str(challenge.user_id), judged=may_guess)
+            raise InvalidCode
+        await self.throttles.reset(ACCOUNT, throttle_key(str(challenge.user_id)), within=self.unit_of_work)
+        return await self.challenges.complete(challenge, visitor, ONE_TIME_CODE)
+
+    async def _may_guess(self, challenge: Challenge) -> bool:
+        """Counted before the code is looked at, so that guesses at the same moment gain nothing."""
+        of_challenge = await _passes(self.throttles, CHALLENGE, challenge.id, GUESSES_OF_A_CHALLENGE)
+        return of_challenge and await _passes(self.throttles, ACCOUNT, challenge.user_id, GUESSES_OF_AN_ACCOUNT)
+
+    async def _redeem(self, user_id: UUID, code: str) -> bool:
+        if code.isascii() and code.isdecimal() and len(code) == DIGITS:
+            return await self.totp.redeem(user_id, code)
+        return await self.factors.redeem_code(user_id, code)
+
+
+async def _passes(throttles: Throttles, name: str, id: UUID, rate: Rate) -> bool:
+    try:
+        await throttles.take(name, throttle_key(str(id)), rate)
+    except TooManyAttempts:
+        return False
+    return True
