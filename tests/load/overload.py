@@ -7,6 +7,7 @@ within a second of the moment at which it was due. The curve goes to `.bench/ove
 """
 
 import asyncio
+import resource
 import tempfile
 from collections import deque
 from pathlib import Path
@@ -32,48 +33,47 @@ from tests.load.machine import layout, on_cores, pin
 
 TIMES = (1, 2, 3, 4, 5)
 SECONDS, IN_TIME_SECONDS, CLIENTS, ROUNDS = 5.0, 1.0, 32, 3
-MOST_CONNECTIONS = 4_000
-TICK = 0.002
+CONNECTIONS = 1_000
+TICK, PAUSE_SECONDS = 0.002, 2.0
 VARIANTS = {"bounded": 500, "unbounded": 100_000}
+URL = "http://overload.example"  # who issues the token
 IMAGE = Path(".bench/overload.png")
 
 
 class Offer:
-    """Requests that are due at a rate, on as many connections as it takes."""
+    """Requests that are due at a rate, on connections that are open by then: clients are there, their requests come."""
 
     def __init__(self, port: int, request: bytes, rate: float) -> None:
         self.port, self.request, self.rate = port, request, rate
         self.idle: deque[Connection] = deque()
-        self.opening: set[asyncio.Task[None]] = set()
-        self.open = self.served = self.refused = self.late = self.lost = self.offered = 0
+        self.connections: list[Connection] = []
+        self.ended = False
+        self.served = self.refused = self.late = self.lost = self.offered = 0
 
     async def run(self) -> None:
-        loop, began = asyncio.get_running_loop(), perf_counter()
+        await self._open()
+        began = perf_counter()
         while (passed := perf_counter() - began) < SECONDS:
             while self.offered < passed * self.rate:
                 due = began + self.offered / self.rate
                 self.offered += 1
                 if self.idle:
-                    self.idle.pop().send(due)
-                elif self.open < MOST_CONNECTIONS:
-                    self.open += 1
-                    self.opening.add(task := loop.create_task(self._connect(due)))
-                    task.add_done_callback(self.opening.discard)
+                    self.idle.popleft().send(due)
                 else:
                     self.lost += 1
             await asyncio.sleep(TICK)
         await asyncio.sleep(IN_TIME_SECONDS)
+        self.ended = True
+        for connection in self.connections:
+            connection.transport.abort()
+        await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _connect(self, due: float) -> None:
-        try:
-            _, connection = await asyncio.get_running_loop().create_connection(
-                lambda: Connection(self), "127.0.0.1", self.port
-            )
-        except OSError:
-            self.open -= 1
-            self.lost += 1
-        else:
-            connection.send(due)
+    async def _open(self) -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(CONNECTIONS):
+            _, connection = await loop.create_connection(lambda: Connection(self), "127.0.0.1", self.port)
+            self.connections.append(connection)
+            self.idle.append(connection)
 
 
 class Connection(asyncio.Protocol):
@@ -91,6 +91,8 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         # An answer to this request is small, and written at once.
         offer = self.offer
+        if offer.ended:
+            return
         if data[9:12] != b"200":
             offer.refused += 1
         elif perf_counter() - self.due <= IN_TIME_SECONDS:
@@ -101,7 +103,8 @@ class Connection(asyncio.Protocol):
         offer.idle.append(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.offer.open -= 1
+        if self.offer.ended:
+            return
         if self.due:
             self.offer.lost += 1
         elif self in self.offer.idle:
@@ -138,7 +141,7 @@ def measured(settings: Settings, home: Path) -> dict[str, list[tuple[float, list
             folder = home / f"{name}-{round_}"
             folder.mkdir()
             served = msgspec.structs.replace(settings, requests_at_once=most)
-            with running_service(served, folder) as service, on_cores(layout().generator):
+            with running_service(served, folder, TENANTRY_PUBLIC_URL=URL) as service, on_cores(layout().generator):
                 pin(service.process.pid, layout().server)
                 port = int(service.url.rpartition(":")[2])
                 request = call("GET", path, f"127.0.0.1:{port}", token)
@@ -171,10 +174,12 @@ def plot(found: dict[str, list[tuple[float, list[Offer]]]]) -> None:
 
 
 def main() -> None:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # the service inherits it
     with tempfile.TemporaryDirectory(prefix="tenantry-") as home:
         databases = TestDatabases(Path(home), "overload", None)
         with databases.server(), databases.clone("overload") as urls:
-            settings = Settings(home=home, database_url=urls.runtime, log_format="json")
+            settings = Settings(home=home, database_url=urls.runtime, public_url=URL, log_format="json")
             found = measured(settings, Path(home))
     table = Table("offered", *(f"{name}: in time, refused, late, lost" for name in found))
     for number, times in enumerate(TIMES):

@@ -64,7 +64,7 @@ class GuardedProtocol(Protocol):
 
     def data_received(self, data: bytes) -> None:
         load = Load.current
-        if load is not None and load.is_full and self._sheds(load, data):
+        if load is not None and load.is_full(len(self.tasks) - metrics.in_progress) and self._sheds(load, data):
             return
         self._chunk = len(data)
         self._seen += self._chunk

@@ -32,9 +32,9 @@ class Load:
         self.shed = 0
         self._told = 0.0
 
-    @property
-    def is_full(self) -> bool:
-        return self.running >= self.most
+    def is_full(self, pending: int) -> bool:
+        """`pending` are those that have come and not begun: many can come before the first of them runs."""
+        return self.running + max(0, pending) >= self.most
 
     def refuse(self) -> Overloaded:
         """Count one that is sent away. Not all come back in the same second."""
