@@ -105,6 +105,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     fresh_auth_seconds: Annotated[
         int, msgspec.Meta(ge=30, le=86_400), about("How long a proof of who one is counts as fresh, for what needs one")
     ] = 600
+    guesses_per_account: Annotated[
+        int, msgspec.Meta(ge=3, le=1000), about("Wrong passwords for one account in ten minutes; then none is right")
+    ] = 10
+    guesses_per_network: Annotated[
+        int,
+        msgspec.Meta(ge=3, le=100_000),
+        about("Wrong passwords or refresh tokens from one address (IPv6: /64) in ten minutes; then the answer is 429"),
+    ] = 100
+    guesses_in_all: Annotated[
+        int,
+        msgspec.Meta(ge=0, le=10_000_000),
+        about("Wrong passwords in ten minutes from networks that accounts do not know; then 429. 0: as many as come"),
+    ] = 3000
     password_hash_threads: Annotated[
         int, msgspec.Meta(ge=1, le=64), about("Passwords hashed at the same time, per worker")
     ] = 2

@@ -44,6 +44,9 @@ TAKE = text(
     bindparam("interval", type_=Interval()),
     bindparam("depth", type_=Interval()),
 )
+GIVE_BACK = text("UPDATE throttles SET until = until - :interval WHERE name = :name AND key = :key").bindparams(
+    bindparam("name", type_=Text()), bindparam("key", type_=LargeBinary()), bindparam("interval", type_=Interval())
+)
 PRUNE = text(
     """
     DELETE FROM throttles t USING (
@@ -83,16 +86,23 @@ class Throttles:
         Raises:
             TooManyAttempts: the rate is used up; this attempt does not count.
         """
+        async with self.database.transaction() as unit_of_work:
+            await self.take_within(unit_of_work, name, key, rate)
+        await self.prune_at_times()
+
+    async def take_within(self, unit_of_work: UnitOfWork, name: str, key: bytes, rate: Rate) -> None:
+        """As `take`, in a transaction of the caller's, until whose end the others of this key wait."""
         moment = now()
         asked = {"name": name, "key": key, "now": moment, "interval": rate.interval, "depth": rate.depth}
-        async with self.database.transaction() as unit_of_work:
-            (row,) = await unit_of_work.rows(TAKE, asked)
+        (row,) = await unit_of_work.rows(TAKE, asked)
         if not row.passes:
             wait = row.until + rate.interval - rate.depth - moment
             raise TooManyAttempts(max(1, ceil(wait.total_seconds())))
         self._taken += 1
-        if self._taken % TAKES_BETWEEN_PRUNINGS == 0:
-            await self.prune()
+
+    async def give_back_within(self, unit_of_work: UnitOfWork, name: str, key: bytes, rate: Rate) -> None:
+        """Let an attempt that was taken not have been one, as when the secret was right."""
+        await unit_of_work.execute(GIVE_BACK, {"name": name, "key": key, "interval": rate.interval})
 
     async def reset(self, name: str, key: bytes, *, within: UnitOfWork | None = None) -> None:
         """Forget the attempts, as after one that succeeded; `within` what succeeds, where that has yet to commit."""
@@ -102,6 +112,11 @@ class Throttles:
             return
         async with self.database.transaction() as unit_of_work:
             await unit_of_work.execute(forgetting)
+
+    async def prune_at_times(self) -> None:
+        if self._taken >= TAKES_BETWEEN_PRUNINGS:
+            self._taken = 0
+            await self.prune()
 
     async def prune(self) -> None:
         """Delete rows that are over: ten times as many as can have come since the last time."""

@@ -5,6 +5,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from ipaddress import IPv6Address
 from pathlib import Path
 
 import httpx
@@ -79,6 +80,7 @@ def settings(
         database_url=database_urls.runtime,
         migration_database_url=database_urls.migration,
         database_pool_size=5,
+        guesses_in_all=0,  # one budget that tests would share, at the moments to which they move the clock
         database_fast_lane=not request.config.getoption("no_fast_lane"),
     )
 
@@ -98,8 +100,9 @@ def database(app: Litestar) -> Database:
 
 @pytest.fixture
 async def api(app: Litestar) -> AsyncIterator[Api]:
-    """A client without a credential."""
-    transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]  # Litestar's own ASGI types are narrower
+    """A client without a credential, in a network of its own: what a test guesses wrongly counts for no other."""
+    address = str(IPv6Address((0x2001_0DB8 << 96) | (secrets.randbits(32) << 64) | 1))
+    transport = httpx.ASGITransport(app=app, client=(address, 1))  # type: ignore[arg-type]  # Litestar's own are narrower
     async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
         yield Api(client)
 

@@ -1,0 +1,71 @@
+"""Guesses at a secret: each is counted before it is judged, and given back where it was no wrong one.
+
+    async with counted(throttles, Budget("refresh-network", throttle_key(visitor.network), Rate(100, per=TEN_MINUTES))):
+        found = await ...                    # raises a kind of `Unauthenticated` where the guess is wrong
+
+So any number that come at once are no more than the budget, and people who are right never use it up.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+
+import msgspec
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from tenantry.errors import Unauthenticated, Unavailable
+from tenantry.limits.rate import Rate
+from tenantry.limits.throttles import Throttles, TooManyAttempts
+
+__all__ = ("Budget", "counted")
+
+
+class Budget(msgspec.Struct, frozen=True):
+    name: str
+    key: bytes
+    rate: Rate
+    exhausted: type[Unauthenticated] | None = None
+    """What is raised once it is used up, so that this looks like a wrong guess; else 429 `too_many_attempts`."""
+
+
+@asynccontextmanager
+async def counted(throttles: Throttles, *budgets: Budget) -> AsyncIterator[None]:
+    """
+    Raises:
+        TooManyAttempts, or what a budget names: it is used up. The block does not run then.
+    """
+    await _take(throttles, budgets)
+    try:
+        yield
+    except Unauthenticated:
+        raise
+    except BaseException:
+        # Nobody has learnt anything from it: the service was busy, or the client has left.
+        await asyncio.shield(_give_back(throttles, budgets))
+        raise
+    # What has succeeded does not fail for this: the budget fills up again by itself.
+    with suppress(Unavailable, PoolTimeout):
+        await _give_back(throttles, budgets)
+
+
+async def _take(throttles: Throttles, budgets: Sequence[Budget]) -> None:
+    """All, or none; but one that looks like a wrong guess leaves it counted by those before."""
+    refusal = None
+    async with throttles.database.transaction() as unit_of_work:
+        for budget in budgets:
+            try:
+                await throttles.take_within(unit_of_work, budget.name, budget.key, budget.rate)
+            except TooManyAttempts:
+                if budget.exhausted is None:
+                    raise
+                refusal = budget.exhausted()
+                break
+    if refusal is not None:
+        raise refusal
+    await throttles.prune_at_times()
+
+
+async def _give_back(throttles: Throttles, budgets: Sequence[Budget]) -> None:
+    async with throttles.database.transaction() as unit_of_work:
+        for budget in budgets:
+            await throttles.give_back_within(unit_of_work, budget.name, budget.key, budget.rate)
