@@ -22,7 +22,7 @@ from features.sessions.api import AccessToken, InvalidRefreshToken, SessionServi
 from tenantry.errors import Forbidden, Unauthenticated
 from tenantry.http.policy import public, signed_in
 from tenantry.security.principal import CurrentPrincipal
-from tenantry.visitor import CurrentVisitor
+from tenantry.visitor import CurrentVisitor, Visitor
 
 FormBody = Body(media_type=RequestEncodingType.URL_ENCODED)
 Logins = NamedDependency[LoginService]
@@ -43,10 +43,10 @@ class AuthController(Controller):
 
     @post("/reauthenticate", opt=signed_in(), status_code=200, summary="Prove again who you are")
     async def prove_again(
-        self, data: JSONBody[Reauthentication], logins: Logins, principal: CurrentPrincipal
+        self, data: JSONBody[Reauthentication], logins: Logins, principal: CurrentPrincipal, visitor: CurrentVisitor
     ) -> AccessToken:
         """For what asks for a fresh log-in: an access token in the same session, with the time of now."""
-        return await logins.prove_again(principal, data.password)
+        return await logins.prove_again(principal, data.password, visitor)
 
     @post("/token", opt=public("how a session begins"), status_code=200, summary="Log in (OAuth 2.0 form)")
     async def token(
@@ -62,16 +62,16 @@ class AuthController(Controller):
         API key of a service account, in the form or by HTTP Basic.
         """
         if data.grant_type == "client_credentials":
-            return await client_token(data, request.headers.getall("authorization", []), clients)
+            return await client_token(data, request.headers.getall("authorization", []), clients, visitor)
         try:
             if data.grant_type == "refresh_token":
-                return await sessions.refresh(data.refresh_token or "")
+                return await sessions.refresh(data.refresh_token or "", visitor)
             return await logins.log_in(Login(data.username or "", data.password or ""), visitor)
         except (InvalidCredentials, InvalidRefreshToken, SecondFactorRequired) as error:
             raise InvalidGrant(error.title) from error
 
 
-async def client_token(form: TokenForm, headers: list[str], clients: ClientService) -> ClientToken:
+async def client_token(form: TokenForm, headers: list[str], clients: ClientService, visitor: Visitor) -> ClientToken:
     """RFC 6749 section 4.4. What is not good about a client is its `invalid_client`, and the description says what."""
     schemes = [header.partition(" ") for header in headers]
     basic = [credential.strip() for scheme, _, credential in schemes if scheme.lower() == "basic"]
@@ -83,7 +83,7 @@ async def client_token(form: TokenForm, headers: list[str], clients: ClientServi
     if form.client_id not in (None, client_id):
         raise InvalidTokenRequest("The form names another client than the header.")
     try:
-        return await clients.token(client_id, secret)
+        return await clients.token(client_id, secret, visitor)
     except (Unauthenticated, Forbidden) as error:
         raise InvalidClient(error.title, is_basic=bool(basic)) from error
 

@@ -1,10 +1,10 @@
 from features.auth.controller import AuthController
-from features.auth.service import ClientService, LoginService
+from features.auth.service import ClientService, GuessService, LoginService
 from features.sessions.api import SessionService
 from tenantry.feature import Feature
 
 feature = Feature(
     "auth",
     controllers=[AuthController],
-    provides={"logins": LoginService, "sessions": SessionService, "clients": ClientService},
+    provides={"logins": LoginService, "sessions": SessionService, "clients": ClientService, "guesses": GuessService},
 )

@@ -1,5 +1,7 @@
 """From a password or a key to a token; no connection waits while a password is hashed."""
 
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from uuid import UUID
 
@@ -10,11 +12,16 @@ from features.auth.dtos import Challenge, ClientToken, Login
 from features.auth.errors import InvalidChallenge, InvalidCredentials, SecondFactorRequired
 from features.auth.models import ChallengeRow
 from features.auth.repository import ChallengeRepository
-from features.sessions.api import AccessToken, Proof, SessionService, TokenPair
+from features.sessions.api import GUESSING, AccessToken, Proof, SessionService, TokenPair, knows_network
 from features.tenants.api import membership_of
 from tenantry.clock import now
+from tenantry.config import Settings
 from tenantry.db.database import Database
 from tenantry.db.session import UnitOfWork
+from tenantry.errors import Unauthenticated
+from tenantry.limits.guesses import Budget, counted
+from tenantry.limits.rate import Rate
+from tenantry.limits.throttles import Throttles, throttle_key
 from tenantry.security.api_keys import InvalidApiKey, principal_of_key
 from tenantry.security.passwords import PasswordService
 from tenantry.security.principal import KeyClaim, Principal
@@ -27,30 +34,82 @@ CHALLENGE_LIFETIME = timedelta(minutes=10)
 PASSWORD = Proof(("pwd",))
 
 
+class GuessService:
+    """How often the secrets of people may be guessed: one budget of each account for all ways in.
+
+    Whoever is guessing from elsewhere uses up the budget that an account has for strangers. Networks where its owner
+    was logged in lately have one each of their own, and the strangers' fills up again, so that nobody is locked out by
+    another for good. That it is used up looks like a wrong guess: else it would tell when to go on.
+    """
+
+    def __init__(self, throttles: Throttles, settings: Settings) -> None:
+        self.throttles = throttles
+        self.of_account = Rate(settings.guesses_per_account, per=GUESSING)
+        self.of_network = Rate(settings.guesses_per_network, per=GUESSING)
+        self.of_all = Rate(settings.guesses_in_all, per=GUESSING) if settings.guesses_in_all else None
+
+    @asynccontextmanager
+    async def at_account(
+        self, who: UUID | str, visitor: Visitor, *, at_home: bool, exhausted: type[Unauthenticated] = InvalidCredentials
+    ) -> AsyncIterator[None]:
+        """The block judges one guess: a kind of `Unauthenticated` that it raises says that it was wrong.
+
+        `who` is the id of the account, or the address that none has; `at_home` whether the account knows the network.
+
+        Raises:
+            TooManyAttempts: of this network, or of all strangers.
+            InvalidCredentials, or what is given: of this account.
+        """
+        budgets = [Budget("guess-network", throttle_key(visitor.network), self.of_network)]
+        if at_home:
+            key = throttle_key(str(who), visitor.network)
+            budgets.append(Budget("guess-home", key, self.of_account, exhausted))
+        else:
+            budgets.append(Budget("guess-account", throttle_key(str(who)), self.of_account, exhausted))
+            if self.of_all is not None:
+                budgets.append(Budget("guess-all", throttle_key("all"), self.of_all))
+        async with counted(self.throttles, *budgets):
+            yield
+
+    def at_client(self, visitor: Visitor) -> AbstractAsyncContextManager[None]:
+        """Of a program: its key cannot be guessed, and nobody may make the service try."""
+        return counted(self.throttles, Budget("guess-client", throttle_key(visitor.network), self.of_network))
+
+
 class LoginService:
     def __init__(
-        self, unit_of_work: UnitOfWork, database: Database, passwords: PasswordService, sessions: SessionService
+        self,
+        unit_of_work: UnitOfWork,
+        database: Database,
+        passwords: PasswordService,
+        sessions: SessionService,
+        guesses: GuessService,
     ) -> None:
         self.unit_of_work, self.database = unit_of_work, database
-        self.passwords, self.sessions = passwords, sessions
+        self.passwords, self.sessions, self.guesses = passwords, sessions, guesses
 
     async def log_in(self, data: Login, visitor: Visitor) -> TokenPair:
         """
         Raises:
             SecondFactorRequired: the account has one; it carries the challenge.
         """
+        email = normalized(data.email)
         async with self.database.transaction() as unit_of_work:
-            found = await credentials_of(unit_of_work, normalized(data.email))
-        known = await self._authenticate(found, data.password)
+            found = await credentials_of(unit_of_work, email)
+            at_home = found is not None and await knows_network(unit_of_work, found.user_id, visitor)
+        async with self.guesses.at_account(found.user_id if found else email, visitor, at_home=at_home):
+            known = await self._authenticate(found, data.password)
         if known.has_second_factor:
             await self._challenge(known.user_id, tenant_id=data.tenant_id)
         return await self.sessions.open(known.user_id, visitor, PASSWORD, data.tenant_id)
 
-    async def prove_again(self, principal: Principal, password: str) -> AccessToken:
+    async def prove_again(self, principal: Principal, password: str, visitor: Visitor) -> AccessToken:
         """Of somebody who is logged in already, before they do what matters most."""
         async with self.database.transaction() as unit_of_work:
             found = await credentials_of_user(unit_of_work, principal.subject_id)
-        known = await self._authenticate(found, password)
+            at_home = await knows_network(unit_of_work, principal.subject_id, visitor)
+        async with self.guesses.at_account(principal.subject_id, visitor, at_home=at_home):
+            known = await self._authenticate(found, password)
         if known.has_second_factor:
             await self._challenge(known.user_id, session_id=principal.session)
         return await self.sessions.prove_again(principal.session, PASSWORD)
@@ -114,14 +173,19 @@ class ChallengeService:
 class ClientService:
     """From an API key to a token that lives as long as the key does, and no longer than a token."""
 
-    def __init__(self, database: Database, tokens: TokenService) -> None:
-        self.database, self.tokens = database, tokens
+    def __init__(self, database: Database, tokens: TokenService, guesses: GuessService) -> None:
+        self.database, self.tokens, self.guesses = database, tokens, guesses
 
-    async def token(self, client_id: str, client_secret: str) -> ClientToken:
+    async def token(self, client_id: str, client_secret: str, visitor: Visitor) -> ClientToken:
         """
         Raises:
             Unauthenticated, Forbidden: the key is not good, not of this service account, or its tenant is not active.
+            TooManyAttempts: too many of its network were not good.
         """
+        async with self.guesses.at_client(visitor):
+            return await self._token(client_id, client_secret)
+
+    async def _token(self, client_id: str, client_secret: str) -> ClientToken:
         principal = principal_of_key(client_secret.encode())
         async with self.database.transaction() as unit_of_work:
             unit_of_work.begin_request(principal, None)

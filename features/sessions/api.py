@@ -6,10 +6,12 @@ from uuid import UUID
 from features.sessions.dtos import AccessToken, Proof, TokenPair
 from features.sessions.errors import InvalidRefreshToken
 from features.sessions.repository import SessionRepository
-from features.sessions.service import SessionService
+from features.sessions.service import GUESSING, SessionService
 from tenantry.db.session import UnitOfWork
+from tenantry.visitor import Visitor
 
 __all__ = (
+    "GUESSING",
     "AccessToken",
     "InvalidRefreshToken",
     "Proof",
@@ -17,6 +19,7 @@ __all__ = (
     "TokenPair",
     "end_sessions",
     "forget_second_factor",
+    "knows_network",
     "second_factor_of",
 )
 
@@ -34,3 +37,8 @@ async def second_factor_of(unit_of_work: UnitOfWork, session_id: UUID) -> dateti
 async def forget_second_factor(unit_of_work: UnitOfWork, user_id: UUID) -> None:
     """None of their sessions counts as proven with one any more."""
     await SessionRepository(unit_of_work).forget_second_factor(user_id)
+
+
+async def knows_network(unit_of_work: UnitOfWork, user_id: UUID, visitor: Visitor) -> bool:
+    """Whether this person had a session in the visitor's network within the last 30 days."""
+    return bool(visitor.network) and await SessionRepository(unit_of_work).knows_network(user_id, visitor.network)

@@ -1,3 +1,4 @@
+from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -31,6 +32,28 @@ class TokenPair(Struct):
     refresh_token: str
     session_id: UUID
     tenant_id: UUID | None
+
+
+class Session(Struct):
+    """Where somebody is logged in."""
+
+    id: UUID
+    device: str
+    """As its user agent calls itself: a hint for people, and no proof."""
+    address: str
+    """From which it was opened, or last refreshed."""
+    created_at: datetime
+    last_used_at: datetime
+    """When it was opened, refreshed or switched."""
+    expires_at: datetime
+    """Unless it is used until then."""
+    methods: list[str]
+    """How they have proven who they are, as RFC 8176 names it."""
+    is_current: bool
+
+
+class Sessions(Struct):
+    items: list[Session]
 
 
 class Proof(Struct, frozen=True):

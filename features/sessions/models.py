@@ -8,6 +8,14 @@ from features.sessions.dtos import Proof
 from tenantry.clock import now
 from tenantry.db.base import Base
 from tenantry.ids import new_id
+from tenantry.visitor import Visitor
+
+BROWSERS = {"Edg": "Edge", "OPR/": "Opera", "Firefox/": "Firefox", "Chrome/": "Chrome", "Safari/": "Safari"}
+SYSTEMS = {
+    "Windows": "Windows", "iPhone": "iPhone", "iPad": "iPad", "Android": "Android", "CrOS": "ChromeOS",
+    "Mac OS X": "macOS", "Linux": "Linux",
+}  # fmt: skip
+"""Of several that a user agent names, the first here is the one that it is."""
 
 
 class SessionRow(Base):
@@ -53,9 +61,19 @@ class SessionRow(Base):
             self.second_factor_at = now()
         self.methods = sorted({*self.methods, *proof.methods})
 
-    def prolong(self, by: timedelta) -> None:
+    def visited(self, visitor: Visitor, prolong: timedelta) -> None:
+        self.user_agent, self.address = visitor.user_agent, visitor.address
         self.last_used_at = now()
-        self.expires_at = min(now() + by, self.ends_at)
+        self.expires_at = min(now() + prolong, self.ends_at)
+
+
+def device_of(user_agent: str) -> str:
+    """What a person may know it by: `Firefox on Windows`."""
+    browser = next((name for mark, name in BROWSERS.items() if mark in user_agent), None)
+    system = next((name for mark, name in SYSTEMS.items() if mark in user_agent), None)
+    if browser and system:
+        return f"{browser} on {system}"
+    return browser or system or user_agent.partition(" ")[0] or "unknown"
 
 
 class RefreshTokenRow(Base):

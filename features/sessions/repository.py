@@ -1,14 +1,17 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import column, insert, select, table, update
+from sqlalchemy import ColumnElement, column, insert, select, table, update
 
-from features.sessions.dtos import Proof
-from features.sessions.models import RefreshTokenRow, SessionRow
+from features.sessions.dtos import Proof, Session
+from features.sessions.models import RefreshTokenRow, SessionRow, device_of
 from tenantry.clock import now
 from tenantry.db.session import UnitOfWork
+from tenantry.limits.address import network_of
 from tenantry.visitor import Visitor
 
+MOST_LISTED = 200
+REMEMBERED = timedelta(days=30)
 USERS = table("users", column("id"), column("disabled_at"))
 
 
@@ -42,12 +45,13 @@ class SessionRepository:
         session.end(reason)
         await self.unit_of_work.flush()
 
-    async def end_all(self, user_id: UUID, reason: str, *, but: UUID | None = None) -> int:
+    async def end_all(self, user_id: UUID, reason: str, *, but: UUID | None = None, only: UUID | None = None) -> int:
         """Those that are live; how many they were."""
-        live = SessionRow.ended_at.is_(None) & (SessionRow.expires_at > now())
-        ending = update(SessionRow).where(SessionRow.user_id == user_id, live)
+        ending = update(SessionRow).where(SessionRow.user_id == user_id, is_live())
         if but is not None:
             ending = ending.where(SessionRow.id != but)
+        if only is not None:
+            ending = ending.where(SessionRow.id == only)
         return await self.unit_of_work.execute(ending.values(ended_at=now(), end_reason=reason))
 
     async def second_factor_at(self, session_id: UUID) -> datetime | None:
@@ -58,6 +62,35 @@ class SessionRepository:
     async def forget_second_factor(self, user_id: UUID) -> None:
         proven = SessionRow.user_id == user_id, SessionRow.second_factor_at.is_not(None)
         await self.unit_of_work.execute(update(SessionRow).where(*proven).values(second_factor_at=None))
+
+    async def live(self, user_id: UUID, current: UUID) -> list[Session]:
+        """Of one person, the last used first."""
+        names = [name for name in Session.__struct_fields__ if name not in ("device", "is_current")]
+        rows = await self.unit_of_work.rows(
+            select(SessionRow.user_agent, *(getattr(SessionRow, name) for name in names))
+            .where(SessionRow.user_id == user_id, is_live())
+            .order_by(SessionRow.last_used_at.desc(), SessionRow.id)
+            .limit(MOST_LISTED)
+        )
+        return [
+            Session(
+                **{name: getattr(row, name) for name in names},
+                device=device_of(row.user_agent),
+                is_current=row.id == current,
+            )
+            for row in rows
+        ]
+
+    async def knows_network(self, user_id: UUID, network: str) -> bool:
+        """Whether this person had a session there within the last 30 days."""
+        rows = await self.unit_of_work.rows(
+            select(SessionRow.address)
+            .where(
+                SessionRow.user_id == user_id, SessionRow.last_used_at > now() - REMEMBERED, SessionRow.address != ""
+            )
+            .distinct()
+        )
+        return network in {network_of(row.address) for row in rows}
 
     async def locked(self, session_id: UUID) -> SessionRow:
         session: SessionRow = await self.unit_of_work.entity(
@@ -103,3 +136,7 @@ class SessionRepository:
             update(RefreshTokenRow).where(RefreshTokenRow.parent_id == parent_id, unused).values(superseded_at=now())
         )
         return superseded == 1
+
+
+def is_live() -> ColumnElement[bool]:
+    return SessionRow.ended_at.is_(None) & (SessionRow.expires_at > now())

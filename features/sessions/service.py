@@ -6,8 +6,8 @@ from uuid import UUID
 import structlog
 from msgspec.structs import asdict
 
-from features.sessions.dtos import AccessToken, Proof, TokenPair
-from features.sessions.errors import InvalidRefreshToken, TenantNotAvailable
+from features.sessions.dtos import AccessToken, Proof, Session, TokenPair
+from features.sessions.errors import InvalidRefreshToken, SessionNotFound, TenantNotAvailable
 from features.sessions.models import RefreshTokenRow, SessionRow
 from features.sessions.repository import SessionRepository
 from features.tenants.api import memberships_of
@@ -15,6 +15,9 @@ from tenantry.clock import now
 from tenantry.config import Settings
 from tenantry.db.database import Database
 from tenantry.db.session import UnitOfWork
+from tenantry.limits.guesses import Budget, counted
+from tenantry.limits.rate import Rate
+from tenantry.limits.throttles import Throttles, throttle_key
 from tenantry.security.principal import Principal
 from tenantry.security.secrets import digest, new_secret
 from tenantry.security.tokens import TokenService
@@ -22,11 +25,20 @@ from tenantry.visitor import Visitor
 
 _log = structlog.get_logger("features.sessions")
 LOST_REPLY_GRACE = timedelta(seconds=10)
+GUESSING = timedelta(minutes=10)
 
 
 class SessionService:
-    def __init__(self, unit_of_work: UnitOfWork, database: Database, tokens: TokenService, settings: Settings) -> None:
+    def __init__(
+        self,
+        unit_of_work: UnitOfWork,
+        database: Database,
+        tokens: TokenService,
+        throttles: Throttles,
+        settings: Settings,
+    ) -> None:
         self.unit_of_work, self.database, self.tokens = unit_of_work, database, tokens
+        self.throttles, self.guesses = throttles, Rate(settings.guesses_per_network, per=GUESSING)
         self.sessions = SessionRepository(unit_of_work)
         self.idle = timedelta(days=settings.refresh_token_days)
         self.longest = timedelta(days=settings.session_days)
@@ -51,13 +63,23 @@ class SessionService:
         await self.unit_of_work.flush()
         return self._access(session, session.tenant_id)
 
-    async def refresh(self, presented: str) -> TokenPair:
+    async def refresh(self, presented: str, visitor: Visitor) -> TokenPair:
+        """
+        Raises:
+            InvalidRefreshToken: it is none, or its session has ended, or ends with this.
+            TooManyAttempts: too many of its network were none.
+        """
+        async with counted(self.throttles, Budget("refresh-network", throttle_key(visitor.network), self.guesses)):
+            return await self._refreshed(presented, visitor)
+
+    async def _refreshed(self, presented: str, visitor: Visitor) -> TokenPair:
         refresh_token = new_secret()
         # Commits also when the answer is an error: the end of a stolen family must outlive it.
         async with self.database.transaction() as unit_of_work:
             sessions = SessionRepository(unit_of_work)
             found = await sessions.refresh_token(digest(presented))
             if found is not None and await self._rotate(sessions, *found, refresh_token):
+                found[1].visited(visitor, self.idle)
                 session = found[1]
                 memberships = await memberships_of(unit_of_work, session.user_id)
             else:
@@ -79,6 +101,22 @@ class SessionService:
     async def log_out(self, principal: Principal) -> None:
         await self.sessions.end(principal.session, "logged_out")
         _log.info("session.ended", session=str(principal.session), reason="logged_out")
+
+    async def live(self, principal: Principal) -> list[Session]:
+        return await self.sessions.live(principal.subject_id, principal.session)
+
+    async def end(self, principal: Principal, session_id: UUID) -> None:
+        """
+        Raises:
+            SessionNotFound: it is another person's, is over, or never was.
+        """
+        if not await self.sessions.end_all(principal.subject_id, "ended_by_its_owner", only=session_id):
+            raise SessionNotFound
+        _log.info("session.ended", session=str(session_id), reason="ended_by_its_owner")
+
+    async def end_others(self, principal: Principal) -> None:
+        ended = await self.sessions.end_all(principal.subject_id, "ended_by_its_owner", but=principal.session)
+        _log.info("sessions.ended", user=str(principal.subject_id), count=ended, reason="ended_by_its_owner")
 
     async def _choose_tenant(self, user_id: UUID, asked: UUID | None) -> UUID | None:
         """The one asked for, else the last used, else the only one, else none."""
@@ -104,7 +142,6 @@ class SessionService:
             session.end("refresh_token_reused")
             _log.warning("session.ended", session=str(session.id), reason="refresh_token_reused")
             return False
-        session.prolong(self.idle)
         await sessions.add_refresh_token(session.id, digest(successor), parent_id=token.id)
         return True
 

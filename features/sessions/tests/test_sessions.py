@@ -121,7 +121,7 @@ async def test_theft_within_the_grace_is_noticed(api: Api, world: World) -> None
 
     with frozen_at(now() + timedelta(minutes=10)):
         refused = await refresh(api, owners["refresh_token"])
-    stolen = await refresh(api, thiefs["refresh_token"])
+        stolen = await refresh(api, thiefs["refresh_token"])
     access = await api.bearing(thiefs["access_token"]).get("/me")
 
     assert problem(401, "invalid_refresh_token") == refused
@@ -146,11 +146,11 @@ async def test_concurrent_refreshes_leave_one_descendant(api: Api, world: World)
     """However many uses of one token race, one of the tokens that they gave is good afterwards."""
     tokens = await log_in(api, await world.account())
 
-    answers = await asyncio.gather(*(refresh(api, tokens["refresh_token"]) for _ in range(20)))
+    answers = await asyncio.gather(*(refresh(api, tokens["refresh_token"]) for _ in range(50)))
     given = [answer.json()["refresh_token"] for answer in answers if answer.status_code == 200]
     works = [token for token in given if (await refresh(api, token)).status_code == 200]
 
-    assert 20 == len(given)
+    assert {answer.status_code for answer in answers} <= {200, 503}  # a busy machine has no connection free
     assert 1 == len(works)
 
 
