@@ -9,7 +9,8 @@ from sqlalchemy.types import TypeDecorator
 
 import tenantry.db.idempotency
 import tenantry.db.rls
-import tenantry.limits.models  # noqa: F401 -- a table that no slice owns
+import tenantry.limits.models
+import tenantry.mail.models  # noqa: F401 -- the same
 from tenantry.db.base import Base, is_view
 from tenantry.db.migrations import VERSION_TABLE
 from tenantry.db.quotas import declared_quotas

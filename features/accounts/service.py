@@ -11,7 +11,6 @@ from features.accounts.repository import SignUpRepository, UserRepository
 from tenantry.cache import Cache, shared_key
 from tenantry.config import Settings
 from tenantry.db.database import Database
-from tenantry.errors import Unavailable
 from tenantry.mail import Mail, Mailer
 from tenantry.security.new_passwords import NewPasswords
 from tenantry.security.passwords import PasswordService
@@ -43,12 +42,14 @@ class AccountService:
         password_hash = await self.passwords.hash(data.password)
         token = new_secret()
         async with self.database.transaction() as unit_of_work:
-            registered = await UserRepository(unit_of_work).exists(email)
-            if not registered:
+            if await UserRepository(unit_of_work).exists(email):
+                mail = self.mailer.write("already_registered", email)
+            else:
                 await SignUpRepository(unit_of_work).add(
                     email, data.name.strip(), password_hash, digest(token), LINK_LIFETIME
                 )
-        await self.mailer.send(already_registered(email) if registered else self._confirmation(email, token))
+                mail = self._confirmation(email, token)
+            await self.mailer.send(mail, unit_of_work)
 
     async def resend(self, email: str) -> None:
         email = normalized(email)
@@ -57,13 +58,12 @@ class AccountService:
             return
         token = new_secret()
         async with self.database.transaction() as unit_of_work:
-            renewed = await SignUpRepository(unit_of_work).renew_only(email, digest(token), LINK_LIFETIME)
-        if renewed:
-            try:
-                await self.mailer.send(self._confirmation(email, token))
-            except Unavailable:
-                await self.cache.delete(throttle)
-                raise
+            # As long where there is nothing to send: the time of the answer must not tell who waits for a mail.
+            confirmation = self._confirmation(email, token)
+            if await SignUpRepository(unit_of_work).renew_only(email, digest(token), LINK_LIFETIME):
+                await self.mailer.send(confirmation, unit_of_work)
+            else:
+                await self.mailer.send_nothing(unit_of_work)
 
     async def verify(self, token: str) -> None:
         async with self.database.transaction() as unit_of_work:
@@ -79,27 +79,8 @@ class AccountService:
         link = f"{self.settings.base_url}/api/v1/auth/email/verify?token={token}"
         if not self.settings.is_production:
             _log.info("mail.link", link=link)
-        return confirm_address(email, link)
+        return self.mailer.write("confirm_address", email, link=link, hours=LINK_LIFETIME // timedelta(hours=1))
 
 
 def normalized(email: str) -> str:
     return email.strip().lower()
-
-
-def confirm_address(email: str, link: str) -> Mail:
-    return Mail(
-        email,
-        "Confirm your e-mail address",
-        f"Welcome to Tenantry.\n\nOpen this link within 24 hours to confirm your address:\n\n{link}\n\n"
-        "If it was not you who signed up, ignore this mail: without the link no account comes into being.\n",
-    )
-
-
-def already_registered(email: str) -> Mail:
-    return Mail(
-        email,
-        "You already have an account",
-        "Somebody, probably you, signed up to Tenantry with this address.\n"
-        "It has an account already: log in with it.\n\n"
-        "If it was not you, there is nothing to do.\n",
-    )

@@ -22,9 +22,8 @@ from features.members.repository import InvitationRepository, MemberRepository
 from features.roles.api import require_grantable
 from features.tenants.api import AlreadyAMember, Membership, MembershipService, active_tenant, membership_of
 from tenantry.config import Settings
-from tenantry.db.database import Database
 from tenantry.db.session import UnitOfWork
-from tenantry.mail import Mail, Mailer
+from tenantry.mail import Mailer
 from tenantry.security.permissions import Role
 from tenantry.security.principal import Principal
 
@@ -89,58 +88,45 @@ class AcceptanceService:
 
 
 class InvitationService:
-    """Mail is sent before the invitation is kept, so none is left that nobody was told of.
+    """An invitation is kept together with its mail: there is neither without the other."""
 
-    What can be refused is refused before the mail leaves, in a transaction that ends by then: a mail server may take
-    seconds. It is looked at again in the transaction that keeps the invitation. Where somebody else was faster in
-    between, a mail has left whose token is good for nothing.
-    """
-
-    def __init__(self, unit_of_work: UnitOfWork, database: Database, mailer: Mailer, settings: Settings) -> None:
-        self.unit_of_work, self.database = unit_of_work, database
-        self.mailer, self.settings = mailer, settings
+    def __init__(self, unit_of_work: UnitOfWork, mailer: Mailer, settings: Settings) -> None:
+        self.unit_of_work, self.mailer, self.settings = unit_of_work, mailer, settings
+        self.invitations = InvitationRepository(unit_of_work)
 
     async def invite(self, data: InvitationCreate, by: Principal) -> Invitation:
         email, token = data.email.lower(), new_token(by.tenant)
-        async with self.database.transaction() as rehearsal:
-            await rehearsal.bind_tenant(by.tenant)
-            await self._require_invitable(rehearsal, email, data.role, by)
-            tenant = await active_tenant(rehearsal, by.tenant)
-        await self._send(email, tenant.name, data.role, token)
-        await self._require_invitable(self.unit_of_work, email, data.role, by)
+        await require_grantable(self.unit_of_work, by, data.role)
+        if await MemberRepository(self.unit_of_work).has_address(email):
+            raise AlreadyAMember
+        if await self.invitations.has_address(email):
+            raise AlreadyInvited
         row = InvitationRow.to(email, data.role, by=by.subject_id, token_hash=digest(token))
-        return await InvitationRepository(self.unit_of_work).add(row)
+        invitation = await self.invitations.add(row)
+        await self._send(email, data.role, token, by)
+        return invitation
 
     async def resend(self, invitation_id: UUID, by: Principal) -> Invitation:
         token = new_token(by.tenant)
-        async with self.database.transaction() as rehearsal:
-            await rehearsal.bind_tenant(by.tenant)
-            row = await self._renewable(rehearsal, invitation_id, by)
-            tenant = await active_tenant(rehearsal, by.tenant)
-        await self._send(row.email, tenant.name, row.role, token)
-        row = await self._renewable(self.unit_of_work, invitation_id, by)
-        row.send(digest(token))
-        return await InvitationRepository(self.unit_of_work).save(row)
-
-    async def _require_invitable(self, unit_of_work: UnitOfWork, email: str, role: str, by: Principal) -> None:
-        await require_grantable(unit_of_work, by, role)
-        if await MemberRepository(unit_of_work).has_address(email):
-            raise AlreadyAMember
-        if await InvitationRepository(unit_of_work).has_address(email):
-            raise AlreadyInvited
-
-    async def _renewable(self, unit_of_work: UnitOfWork, invitation_id: UUID, by: Principal) -> InvitationRow:
-        row = await InvitationRepository(unit_of_work).entity(invitation_id)
-        await require_grantable(unit_of_work, by, row.role)
+        row = await self.invitations.entity(invitation_id)
+        await require_grantable(self.unit_of_work, by, row.role)
         row.require_pause()
-        return row
+        row.send(digest(token))
+        invitation = await self.invitations.save(row)
+        await self._send(row.email, row.role, token, by)
+        return invitation
 
-    async def _send(self, email: str, tenant: str, role: str, token: str) -> None:
+    async def _send(self, email: str, role: str, token: str, by: Principal) -> None:
+        tenant = await active_tenant(self.unit_of_work, by.tenant)
         # What follows the # stays in the browser: no server on the way writes it to a log.
         link = f"{self.settings.base_url}/docs#token={token}"
         if not self.settings.is_production:
             _log.info("mail.link", link=link)
-        await self.mailer.send(invitation_mail(email, tenant, role, link, f"{self.settings.base_url}{ACCEPT_PATH}"))
+        accept_url, days = f"{self.settings.base_url}{ACCEPT_PATH}", LIFETIME.days
+        mail = self.mailer.write(
+            "invitation", email, tenant=tenant.name, role=role, link=link, accept_url=accept_url, days=days
+        )
+        await self.mailer.send(mail, self.unit_of_work)
 
 
 def new_token(tenant_id: UUID) -> str:
@@ -160,15 +146,3 @@ def tenant_in(token: str) -> UUID | None:
 def digest(token: str) -> bytes:
     """What is stored of it; random bits need no slow hash."""
     return hashlib.sha256(token.encode()).digest()
-
-
-def invitation_mail(email: str, tenant: str, role: str, link: str, accept_url: str) -> Mail:
-    name = " ".join("".join(character if character.isprintable() else " " for character in tenant).split())
-    return Mail(
-        email,
-        "You are invited to Tenantry",
-        f"{name} invites you to join it on Tenantry, with the role {role}.\n\n"
-        "Log in with this address; if it has no account yet, sign up with it first. Then send the token at the end\n"
-        f"of this link to POST {accept_url}, which the page lets you do:\n\n{link}\n\n"
-        f"It can be used once, within {LIFETIME.days} days. If you expected no invitation, ignore this mail.\n",
-    )

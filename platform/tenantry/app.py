@@ -5,7 +5,7 @@ from litestar import Litestar
 from tenantry.cache import CachePlugin
 from tenantry.config import Settings, load_settings
 from tenantry.db.plugin import DatabasePlugin
-from tenantry.feature import discover, slice_modules
+from tenantry.feature import discover, slice_folders, slice_modules
 from tenantry.http.catalogue import CataloguePlugin
 from tenantry.http.deny_by_default import DenyByDefault
 from tenantry.http.gate import GatePlugin
@@ -37,7 +37,7 @@ def create_app(settings: Settings | None = None, *, features: str = "features") 
             DatabasePlugin(settings, readiness),
             CachePlugin(settings, readiness),
             limits,
-            MailPlugin(settings),
+            MailPlugin(settings, security.vault, slice_folders(features, "mails")),
             security,
             GatePlugin(settings, security.tokens, limits.limiter, readiness),
             CataloguePlugin(declared_permissions(slice_modules(features, "permissions"))),

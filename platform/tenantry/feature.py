@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any
@@ -14,7 +15,7 @@ from litestar.plugins import InitPlugin
 from tenantry.http.page import page_request
 from tenantry.inject import provider
 
-__all__ = ("API_PREFIX", "Feature", "discover", "slice_modules")
+__all__ = ("API_PREFIX", "Feature", "discover", "slice_folders", "slice_modules")
 
 API_PREFIX = "/api/v1"
 
@@ -57,6 +58,11 @@ class Feature(InitPlugin):
 def discover(package: str) -> list[Feature]:
     """The `feature` of every `<package>.<slice>.plugin`, in alphabetical order."""
     return [module.feature for module in slice_modules(package, "plugin")]
+
+
+def slice_folders(package: str, name: str) -> list[Path]:
+    """The folder `name` of every slice that has one; what lies in it is no Python."""
+    return [folder for path in import_module(package).__path__ for folder in sorted(Path(path).glob(f"*/{name}"))]
 
 
 def slice_modules(package: str, name: str) -> list[ModuleType]:

@@ -75,6 +75,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
               example="smtp+starttls://user:…@mail.example:587"),
     ] = None  # fmt: skip
     mail_from: Annotated[str, about("Sender of mail")] = "Tenantry <no-reply@localhost>"
+    mail_templates: Annotated[
+        str | None, about("Folder whose files replace mails of the same name, such as `invitation.html`",
+                          example="/etc/tenantry/mails"),
+    ] = None  # fmt: skip
+    send_mail: Annotated[bool, about("Send mail that waits in the database; off where other processes do")] = True
     trusted_proxies: Annotated[
         str, about("Addresses or networks, comma-separated, whose X-Forwarded-For and -Proto are believed")
     ] = ""

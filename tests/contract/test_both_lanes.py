@@ -137,7 +137,7 @@ async def sides(
             )
             served = await stack.enter_async_context(serving(own))
             tenants = [await served.world.tenant(name) for name in ("acme", "globex")]
-            sides.append(Side(served.app, served.api, Mailbox(home / "mail"), tenants))
+            sides.append(Side(served.app, served.api, Mailbox(home / "mail", own), tenants))
         yield sides
 
 

@@ -76,7 +76,9 @@ class Service:
         account = {"email": f"{name}@example.com", "password": PASSWORD}
         with self.client() as client:
             client.post("/auth/signup", json={**account, "name": name}).raise_for_status()
-            link = Mailbox(self.home / "mail").token(account["email"])
+            mailbox = Mailbox(self.home / "mail")
+            mailbox.wait_for(account["email"])
+            link = mailbox.token(account["email"])
             client.post("/auth/email/verify", json={"token": link}).raise_for_status()
             token = client.post("/auth/login", json=account).raise_for_status().json()["access_token"]
         with self.client(token) as client:

@@ -1,8 +1,7 @@
 """The unit of work: one request, and one transaction for all that it changes.
 
 Repositories give it SQLAlchemy statements and never see a connection. What is bounded travels on the fast lane,
-together with the question whether it may happen; all else takes the ordinary session, where an open transaction waits
-for the next statement.
+together with the question whether it may happen; all else takes the ordinary session, an open transaction.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -51,8 +50,8 @@ class UnitOfWork:
         self._question: Question | None = None
         self.verdict, self.versions = Verdict(), Versions()
         self._has_begun = self._ended = self._has_committed = False
-        self._repeatable = repeatable
-        self._prepares = prepares
+        self._repeatable, self._prepares = repeatable, prepares
+        self.after_commit: list[Callable[[], object]] = []
         self.tenant_id: UUID | None = None
         self.user_id: UUID | None = None
 
@@ -173,6 +172,8 @@ class UnitOfWork:
             if self._session is not None:
                 await self.verdict.on(self._session.commit())
             self._has_committed = True
+            for act in self.after_commit:
+                act()
         except UnacceptableText:
             await self.authorize()
             raise
@@ -196,11 +197,9 @@ class UnitOfWork:
         if not self._lane.takes_read(read):
             return None
         result = await self.verdict.on(self._lane.read(read, asks=asks), asks=asks)
-        if result is None:
-            return None
-        if asks:
+        if result is not None and asks:
             self._confirm()
-        return read.statement, result
+        return None if result is None else (read.statement, result)
 
     def _bound(self, statement: Executable, values: Values | None) -> BoundStatement:
         prepared = bound(statement, values)

@@ -95,6 +95,9 @@ class Metrics:
             "tenantry_database_trip_seconds", "From a statement to its answer, waiting included.", ("lane",),
             registry=registry, buckets=TRIP_SECONDS,
         )  # fmt: skip
+        self.mails = Counter(
+            "tenantry_mails", "Attempts to send a mail: sent, postponed, or given_up.", ("outcome",), registry=registry
+        )
         self._by_request: dict[tuple[str, str, int | str], Tally] = {}
         self._by_trip: dict[tuple[Lane, Outcome], Tally] = {}
 

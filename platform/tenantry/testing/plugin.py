@@ -82,6 +82,7 @@ def settings(
         database_pool_size=5,
         guesses_in_all=0,  # one budget that tests would share, at the moments to which they move the clock
         database_fast_lane=not request.config.getoption("no_fast_lane"),
+        send_mail=False,
     )
 
 
@@ -109,7 +110,7 @@ async def api(app: Litestar) -> AsyncIterator[Api]:
 
 @pytest.fixture(scope="session")
 def mailbox(settings: Settings) -> Mailbox:
-    return Mailbox(settings.home_path / "mail")
+    return Mailbox(settings.home_path / "mail", settings)
 
 
 @pytest.fixture(scope="session")
