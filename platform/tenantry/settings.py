@@ -77,7 +77,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     mail_from: Annotated[str, about("Sender of mail")] = "Tenantry <no-reply@localhost>"
     mail_templates: Annotated[
         str | None, about("Folder whose files replace mails of the same name, such as `invitation.html`",
-                          example="/etc/tenantry/mails"),
+                          example="/etc/tenantry/mails/…"),
     ] = None  # fmt: skip
     send_mail: Annotated[bool, about("Send mail that waits in the database; off where other processes do")] = True
     trusted_proxies: Annotated[
