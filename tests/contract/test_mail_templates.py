@@ -49,9 +49,11 @@ def make(settings: Settings, tmp_path: Path) -> Make:
 def test_no_value_bends_a_mail(settings: Settings, name: str) -> None:
     """In every mail that there is, values are escaped in HTML, stay on their line in text, and are no templates."""
     templates = MailTemplates(settings, FOLDERS)
-    visitor = Visitor(EVIL, EVIL)
-    values = dict.fromkeys(templates._given(name) - {"service", "base_url"}, EVIL) | {"visitor": visitor}
-    mail, plain = (templates.write(name, "ada@example.com", **given) for given in (values, dict.fromkeys(values, "x")))
+    names = templates._given(name) - {"service", "base_url", "visitor"}
+    mail, plain = (
+        templates.write(name, "ada@example.com", **dict.fromkeys(names, value), visitor=Visitor(value, value))
+        for value in (EVIL, "x")
+    )
 
     assert mail.html is not None
     assert plain.html is not None
