@@ -74,6 +74,19 @@ bench *options: setup
 prove *options: setup
     @exec .venv/bin/python -m tests.isolation.prove "$@"
 
+# Try every operation of the OpenAPI document with what it allows and what it does not; `--seed 7`, `--examples 100`
+[group('verify')]
+[no-exit-message]
+conform *options: setup
+    #!/bin/sh
+    set -eu
+    index=${UV_DEFAULT_INDEX:-${PIP_INDEX_URL:-$(python3 -m pip config get global.index-url 2>/dev/null || true)}}
+    if [ -n "$index" ]; then export UV_DEFAULT_INDEX="$index"; fi
+    .venv/bin/uv venv --quiet --allow-existing --python .venv/bin/python .conform/venv
+    .venv/bin/uv pip sync --quiet --system-certs --require-hashes --python .conform/venv/bin/python requirements-conform.lock
+    .venv/bin/uv pip install --quiet --no-deps --no-build-isolation --python .conform/venv/bin/python --editable .
+    exec .conform/venv/bin/python -m tests.conformance "$@"
+
 # Everything that CI runs
 [group('verify')]
 [no-exit-message]
@@ -120,6 +133,7 @@ lock *options: setup
     .venv/bin/uv pip compile {{ compile }} -o requirements.lock "$@"
     .venv/bin/uv pip compile {{ compile }} --extra dev --extra embedded -o requirements-dev.lock "$@"
     .venv/bin/uv pip compile {{ compile }} --extra bench -o requirements-bench.lock "$@"
+    .venv/bin/uv pip compile {{ compile }} --extra conform -o requirements-conform.lock "$@"
 
 compile := 'pyproject.toml --quiet --system-certs --universal --generate-hashes --python-version 3.11 --no-header'
 

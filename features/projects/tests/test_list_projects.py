@@ -100,6 +100,7 @@ async def test_tenants_see_their_own(api: Api, acme: TenantHandle, globex: Tenan
 @pytest.mark.parametrize(
     ("query", "code"),
     [
+        ({"sort": ""}, "invalid_sort"),
         ({"sort": "description"}, "invalid_sort"),
         ({"sort": "--name"}, "invalid_sort"),
         ({"limit": 0}, "invalid_parameter"),

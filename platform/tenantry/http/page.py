@@ -117,7 +117,7 @@ def page_request(scope: Scope, cursors: NamedDependency[CursorSeal]) -> PageRequ
     listing, is_of_tenant = _route(scope["route_handler"])
     given = _given(scope["query_string"], listing) if scope["query_string"] else {}
     paging, conditions = _judged(given, listing)
-    sort = paging.get("sort") or f"-{listing.sort[0]}"
+    sort = paging.get("sort", f"-{listing.sort[0]}")
     if sort.removeprefix("-") not in listing.sort:
         raise InvalidSort(f"Sort by one of: {', '.join(listing.sort)}; with `-` before it for descending.")
     principal = scope["user"]
