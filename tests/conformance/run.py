@@ -58,7 +58,7 @@ def attempt(databases: TestDatabases, folder: Path, seed: int, examples: int, se
 async def populated(urls: DatabaseUrls, settings: Settings) -> Account:
     """The owner of a tenant that has somebody in each role."""
     async with serving(settings) as served:
-        passwords = PasswordService(1)
+        passwords = PasswordService(settings)
         served.world.password_hash = await passwords.hash(PASSWORD)
         passwords.close()
         return (await served.world.tenant("acme")).owner
