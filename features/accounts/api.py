@@ -1,23 +1,36 @@
-"""Who is behind an e-mail address, for those who let people in."""
+"""Who is behind an e-mail address, for those who let people in or change who they are."""
 
 from uuid import UUID
 
-from features.accounts.dtos import Credentials, Person
-from features.accounts.repository import UserRepository
+from features.accounts.dtos import Account, Credentials, Person, PersonName
+from features.accounts.models import UserRow
+from features.accounts.repository import SignUpRepository, UserRepository
 from features.accounts.service import normalized
 from tenantry.db.session import UnitOfWork
 
 __all__ = (
+    "Account",
     "Credentials",
     "Person",
+    "PersonName",
+    "account_of",
+    "anonymize",
+    "change_address",
     "credentials_of",
     "credentials_of_user",
+    "is_registered",
     "lock_account",
     "normalized",
     "note_second_factor",
     "person",
+    "rename",
     "replace_hash",
+    "set_password",
 )
+
+
+async def account_of(unit_of_work: UnitOfWork, user_id: UUID) -> Account:
+    return await UserRepository(unit_of_work).get(user_id)
 
 
 async def credentials_of(unit_of_work: UnitOfWork, email: str) -> Credentials | None:
@@ -27,6 +40,11 @@ async def credentials_of(unit_of_work: UnitOfWork, email: str) -> Credentials | 
 
 async def credentials_of_user(unit_of_work: UnitOfWork, user_id: UUID) -> Credentials | None:
     return await UserRepository(unit_of_work).credentials_of_user(user_id)
+
+
+async def is_registered(unit_of_work: UnitOfWork, email: str) -> bool:
+    """Whether somebody has this normalized address."""
+    return await UserRepository(unit_of_work).exists(email)
 
 
 async def replace_hash(unit_of_work: UnitOfWork, user_id: UUID, before: str | None, after: str) -> bool:
@@ -46,3 +64,25 @@ async def lock_account(unit_of_work: UnitOfWork, user_id: UUID) -> None:
 async def note_second_factor(unit_of_work: UnitOfWork, user_id: UUID, *, has: bool) -> None:
     """Whether a log-in takes a second step from now on."""
     await UserRepository(unit_of_work).note_second_factor(user_id, has=has)
+
+
+async def set_password(unit_of_work: UnitOfWork, user_id: UUID, password_hash: str) -> None:
+    """Whatever the one before was."""
+    await UserRepository(unit_of_work).set_password(user_id, password_hash)
+
+
+async def rename(unit_of_work: UnitOfWork, user_id: UUID, name: str) -> Account:
+    return await UserRepository(unit_of_work).alter(user_id, lambda user: user.rename(name))
+
+
+async def change_address(unit_of_work: UnitOfWork, user_id: UUID, email: str) -> None:
+    """To a normalized one, which its owner has confirmed."""
+    await UserRepository(unit_of_work).set_address(user_id, email)
+    await SignUpRepository(unit_of_work).forget(email)
+
+
+async def anonymize(unit_of_work: UnitOfWork, user_id: UUID) -> None:
+    """The end of an account. Its id stays, which others refer to."""
+    users = UserRepository(unit_of_work)
+    await SignUpRepository(unit_of_work).forget((await users.get(user_id)).email)
+    await users.alter(user_id, UserRow.anonymize)

@@ -6,7 +6,7 @@ from litestar.di import NamedDependency
 from litestar.enums import RequestEncodingType
 from litestar.params import Body, JSONBody, QueryParameter
 
-from features.accounts.dtos import Accepted, EmailVerification, Me, SignUp, VerificationResend
+from features.accounts.dtos import Accepted, Account, EmailVerification, SignUp, VerificationResend
 from features.accounts.repository import UserRepository
 from features.accounts.service import AccountService
 from tenantry.http.policy import public, signed_in
@@ -57,5 +57,5 @@ class MeController(Controller):
     path = "/me"
 
     @get(opt=signed_in(), summary="Who am I")
-    async def me(self, users: Users, principal: CurrentPrincipal) -> Me:
+    async def me(self, users: Users, principal: CurrentPrincipal) -> Account:
         return await users.get(principal.subject_id)

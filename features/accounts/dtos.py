@@ -7,13 +7,15 @@ from msgspec import Meta, Struct
 from tenantry.mail import EmailAddress
 from tenantry.security.new_passwords import NewPassword
 
+PersonName = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\S", examples=["Ada Lovelace"])]
+
 Secret = Annotated[str, Meta(min_length=1, max_length=512)]
 
 
 class SignUp(Struct, forbid_unknown_fields=True):
     email: EmailAddress
     password: NewPassword
-    name: Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\S", examples=["Ada Lovelace"])]
+    name: PersonName
 
 
 class EmailVerification(Struct, forbid_unknown_fields=True):
@@ -30,7 +32,7 @@ class Accepted(Struct):
     status: Literal["verification_sent"] = "verification_sent"
 
 
-class Me(Struct):
+class Account(Struct):
     id: UUID
     email: str
     name: str

@@ -4,9 +4,13 @@ from uuid import UUID
 from sqlalchemy import Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from features.accounts.errors import AccountIsDeleted
 from tenantry.clock import now
 from tenantry.db.base import Base
 from tenantry.ids import new_id
+
+ANONYMOUS_DOMAIN = "@deleted.invalid"
+"""No mail reaches a name under .invalid, and nobody can have one: RFC 2606."""
 
 
 class UserRow(Base):
@@ -25,6 +29,22 @@ class UserRow(Base):
     disabled_at: Mapped[datetime | None] = mapped_column(default=None)
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
+
+    def rename(self, name: str) -> None:
+        self.name = name
+
+    def disable(self) -> None:
+        self.disabled_at = self.disabled_at or now()
+
+    def enable(self) -> None:
+        if self.email.endswith(ANONYMOUS_DOMAIN):
+            raise AccountIsDeleted
+        self.disabled_at = None
+
+    def anonymize(self) -> None:
+        """Nothing is left that says whose it was; the id stays, which others refer to."""
+        self.email, self.name, self.password_hash = f"{self.id}{ANONYMOUS_DOMAIN}", "", None
+        self.disable()
 
 
 class SignUpRow(Base):

@@ -3,7 +3,8 @@ from uuid import UUID
 
 from sqlalchemy import delete, func, insert, select, update
 
-from features.accounts.dtos import Credentials, Me, Person
+from features.accounts.dtos import Account, Credentials, Person
+from features.accounts.errors import AccountNotFound
 from features.accounts.models import SignUpRow, UserRow
 from tenantry.clock import now
 from tenantry.db.repository import Repository
@@ -17,7 +18,9 @@ CREDENTIALS = select(
 )
 
 
-class UserRepository(Repository[UserRow, Me]):
+class UserRepository(Repository[UserRow, Account]):
+    not_found = AccountNotFound
+
     async def credentials(self, email: str) -> Credentials | None:
         row = await self.unit_of_work.row(CREDENTIALS.where(UserRow.email == email))
         return Credentials(**row._mapping) if row is not None else None
@@ -28,6 +31,25 @@ class UserRepository(Repository[UserRow, Me]):
 
     async def exists(self, email: str) -> bool:
         return await self.unit_of_work.scalar(select(UserRow.id).where(UserRow.email == email)) is not None
+
+    async def id_of(self, email: str) -> UUID:
+        """
+        Raises:
+            AccountNotFound: nobody has this normalized address.
+        """
+        user_id: UUID | None = await self.unit_of_work.scalar(select(UserRow.id).where(UserRow.email == email))
+        if user_id is None:
+            raise self.not_found
+        return user_id
+
+    async def set_password(self, user_id: UUID, password_hash: str) -> None:
+        await self._set(user_id, password_hash=password_hash)
+
+    async def set_address(self, user_id: UUID, email: str) -> None:
+        await self._set(user_id, email=email)
+
+    async def _set(self, user_id: UUID, **values: object) -> None:
+        await self.unit_of_work.execute(update(UserRow).where(UserRow.id == user_id).values(values))
 
     async def replace_hash(self, user_id: UUID, before: str | None, after: str) -> bool:
         """False where somebody else was faster: what was judged by the hash of before no longer holds."""
@@ -83,6 +105,9 @@ class SignUpRepository:
         await self.unit_of_work.execute(renewal.values(token_hash=token_hash, expires_at=now() + lifetime))
         return True
 
+    async def forget(self, email: str) -> None:
+        await self.unit_of_work.execute(delete(SignUpRow).where(SignUpRow.email == email))
+
     async def confirm(self, token_hash: bytes) -> SignUpRow | None:
         """Redeem a link, once; the address's other sign-ups lose theirs."""
         redeemed = await self.unit_of_work.row(
@@ -92,5 +117,5 @@ class SignUpRepository:
         )
         if redeemed is None:
             return None
-        await self.unit_of_work.execute(delete(SignUpRow).where(SignUpRow.email == redeemed.email))
+        await self.forget(redeemed.email)
         return SignUpRow(**redeemed._mapping)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from features.sessions.dtos import AccessToken, Proof, TokenPair
+from features.sessions.dtos import AccessToken, Proof, SessionRecord, TokenPair
 from features.sessions.errors import InvalidRefreshToken
 from features.sessions.repository import SessionRepository
 from features.sessions.service import GUESSING, SessionService
@@ -15,12 +15,15 @@ __all__ = (
     "AccessToken",
     "InvalidRefreshToken",
     "Proof",
+    "SessionRecord",
     "SessionService",
     "TokenPair",
     "end_sessions",
     "forget_second_factor",
+    "forget_visitors",
     "knows_network",
     "second_factor_of",
+    "sessions_of",
 )
 
 
@@ -42,3 +45,13 @@ async def forget_second_factor(unit_of_work: UnitOfWork, user_id: UUID) -> None:
 async def knows_network(unit_of_work: UnitOfWork, user_id: UUID, visitor: Visitor) -> bool:
     """Whether this person had a session in the visitor's network within the last 30 days."""
     return bool(visitor.network) and await SessionRepository(unit_of_work).knows_network(user_id, visitor.network)
+
+
+async def sessions_of(unit_of_work: UnitOfWork, user_id: UUID) -> list[SessionRecord]:
+    """All that are kept, those that have ended too."""
+    return await SessionRepository(unit_of_work).records(user_id)
+
+
+async def forget_visitors(unit_of_work: UnitOfWork, user_id: UUID) -> None:
+    """With what and from where somebody came, who is gone for good."""
+    await SessionRepository(unit_of_work).forget_visitors(user_id)

@@ -24,6 +24,19 @@ class AccessToken(Struct):
     tenant_id: UUID | None
 
 
+class SessionRecord(Struct):
+    """What is kept of a session, for its owner."""
+
+    id: UUID
+    user_agent: str
+    address: str
+    methods: list[str]
+    created_at: datetime
+    last_used_at: datetime
+    ended_at: datetime | None
+    end_reason: str | None
+
+
 class TokenPair(Struct):
     access_token: str
     token_type: Literal["Bearer"]

@@ -3,7 +3,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, column, insert, select, table, update
 
-from features.sessions.dtos import Proof, Session
+from features.sessions.dtos import Proof, Session, SessionRecord
 from features.sessions.models import RefreshTokenRow, SessionRow, device_of
 from tenantry.clock import now
 from tenantry.db.session import UnitOfWork
@@ -91,6 +91,16 @@ class SessionRepository:
             .distinct()
         )
         return network in {network_of(row.address) for row in rows}
+
+    async def records(self, user_id: UUID) -> list[SessionRecord]:
+        """Of all sessions, those that have ended too."""
+        chosen = select(*(getattr(SessionRow, field) for field in SessionRecord.__struct_fields__))
+        mine = chosen.where(SessionRow.user_id == user_id).order_by(SessionRow.created_at)
+        return await self.unit_of_work.structs(mine, SessionRecord)
+
+    async def forget_visitors(self, user_id: UUID) -> None:
+        forgetting = update(SessionRow).where(SessionRow.user_id == user_id)
+        await self.unit_of_work.execute(forgetting.values(user_agent="", address=""))
 
     async def locked(self, session_id: UUID) -> SessionRow:
         session: SessionRow = await self.unit_of_work.entity(

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from features.roles.api import RoleName
-from features.tenants.dtos import Membership, Tenant
+from features.tenants.dtos import Membership, MyTenant, Tenant
 from features.tenants.errors import AlreadyAMember, MemberNotFound
-from features.tenants.repository import MembershipRepository, TenantRepository
+from features.tenants.repository import MembershipRepository, MyTenantRepository, TenantRepository
 from features.tenants.service import MembershipService
 from tenantry.db.denials import DENIALS
 from tenantry.db.session import UnitOfWork
@@ -16,11 +16,13 @@ __all__ = (
     "MemberNotFound",
     "Membership",
     "MembershipService",
+    "MyTenant",
     "RoleName",
     "active_tenant",
     "membership_of",
     "memberships_of",
     "roles_of",
+    "tenants_of",
 )
 
 
@@ -40,6 +42,12 @@ async def memberships_of(unit_of_work: UnitOfWork, user_id: UUID) -> list[Member
     """In all tenants, of a user who has proven who they are; binds that user."""
     await unit_of_work.bind_user(user_id)
     return await MembershipRepository(unit_of_work).of_user(user_id)
+
+
+async def tenants_of(unit_of_work: UnitOfWork, user_id: UUID) -> list[MyTenant]:
+    """All of a user who has proven who they are; binds that user."""
+    await unit_of_work.bind_user(user_id)
+    return [*await MyTenantRepository(unit_of_work).all(user_id)]
 
 
 async def membership_of(unit_of_work: UnitOfWork, subject_id: UUID) -> Membership:

@@ -1,7 +1,8 @@
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import Integer, Uuid, any_, bindparam, func, select
+from sqlalchemy import Integer, Select, Uuid, any_, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from features.tenants.dtos import Membership, MyTenant, Tenant
@@ -66,5 +67,12 @@ class MyTenantRepository(Repository[TenantRow, MyTenant]):
     )
 
     async def list(self, page: PageRequest, user_id: UUID) -> Page[MyTenant]:
+        return await self.page(page, self._of(user_id))
+
+    async def all(self, user_id: UUID) -> Sequence[MyTenant]:
+        """The unit of work must have that user bound."""
+        return await self.unit_of_work.structs(self._of(user_id).order_by(TenantRow.id), MyTenant)
+
+    def _of(self, user_id: UUID) -> "Select[Any]":
         mine = MembershipRow.tenant_id == TenantRow.id
-        return await self.page(page, self.views.join(MembershipRow, mine).where(MembershipRow.user_id == user_id))
+        return self.views.join(MembershipRow, mine).where(MembershipRow.user_id == user_id)

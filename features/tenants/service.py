@@ -3,7 +3,7 @@ from uuid import UUID
 
 from features.roles.api import require_grantable
 from features.tenants.dtos import Membership, Tenant, TenantCreate
-from features.tenants.errors import OwnerRequired, TenantNotFound
+from features.tenants.errors import LastOwner, OwnerRequired, TenantNotFound
 from features.tenants.models import MembershipRow, TenantRow
 from features.tenants.repository import MembershipRepository, TenantRepository
 from tenantry.config import Settings
@@ -68,6 +68,21 @@ class MembershipService:
         # Not through the entity: to write one, SQLAlchemy wants the tables of other slices that its row refers to.
         await self.memberships.alter(row.id, lambda membership: membership.assume(role))
         return await self.memberships.of(subject_id)
+
+    async def leave_all(self, user_id: UUID) -> None:
+        """Of a person who goes for good, tenant by tenant.
+
+        Raises:
+            LastOwner: one of them would have no owner; it is in `tenant_id`.
+        """
+        await self.unit_of_work.bind_user(user_id)
+        for membership in await self.memberships.of_user(user_id):
+            await self.unit_of_work.bind_tenant(membership.tenant_id)
+            row = await self.memberships.locked(user_id)
+            try:
+                await self.memberships.remove(row.id)
+            except LastOwner as error:
+                raise LastOwner(tenant_id=str(membership.tenant_id)) from error
 
     async def remove(self, subject_id: UUID, by: Principal) -> None:
         row = await self.memberships.locked(subject_id)

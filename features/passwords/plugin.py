@@ -1,0 +1,9 @@
+from features.passwords.controller import PasswordController
+from features.passwords.service import PasswordChangeService, PasswordResetService
+from tenantry.feature import Feature
+
+feature = Feature(
+    "passwords",
+    controllers=[PasswordController],
+    provides={"password_change": PasswordChangeService, "password_reset": PasswordResetService},
+)

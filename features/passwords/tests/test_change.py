@@ -1,0 +1,111 @@
+"""A password that is changed by whoever knows the old one."""
+
+import asyncio
+
+import pytest
+from litestar import Litestar
+
+from tenantry.security.passwords import LONGEST_QUEUE
+from tenantry.security.plugin import SecurityPlugin
+from tenantry.testing import Account, Api, Mailbox, TenantHandle, World, problem
+
+NEW = "seven zebras on a train"
+
+
+async def change(api: Api, account: Account, current: str, password: str = NEW) -> object:
+    return await api.as_(account).post(
+        "/auth/password/change", json={"current_password": current, "password": password}
+    )
+
+
+async def log_in(api: Api, account: Account, password: str) -> int:
+    answer = await api.post("/auth/login", json={"email": account.email, "password": password})
+    return answer.status_code
+
+
+async def test_change_ends_the_other_sessions(api: Api, world: World, mailbox: Mailbox) -> None:
+    """The new password logs in and the old one does not; the session that asked goes on, all others end."""
+    ada = await world.account()
+    other = await api.post("/auth/login", json={"email": ada.email, "password": ada.password})
+    changed = await api.as_(ada).post("/auth/password/change", json={"current_password": ada.password, "password": NEW})
+    mine = await api.as_(ada).get("/me")
+    theirs = await api.bearing(other.json()["access_token"]).get("/me")
+    refreshed = await api.post("/auth/refresh", json={"refresh_token": other.json()["refresh_token"]})
+
+    assert (204, 200) == (changed.status_code, mine.status_code)
+    assert problem(401, "session_ended") == theirs
+    assert problem(401, "invalid_refresh_token") == refreshed
+    assert (401, 200) == (await log_in(api, ada, ada.password), await log_in(api, ada, NEW))
+    assert "password was changed" in mailbox.to(ada.email)[-1]["Subject"]
+
+
+async def test_change_needs_the_current_one(api: Api, world: World) -> None:
+    """A session alone is not enough, and the answer says which member was wrong."""
+    ada = await world.account()
+    wrong = await change(api, ada, "not the password")
+    anonymous = await api.post("/auth/password/change", json={"current_password": ada.password, "password": NEW})
+
+    assert problem(422, "wrong_password") == wrong
+    assert problem(401, "unauthenticated") == anonymous
+    assert (200, 401) == (await log_in(api, ada, ada.password), await log_in(api, ada, NEW))
+
+
+async def test_guesses_are_counted(api: Api, world: World) -> None:
+    """Who has taken over a session can try ten passwords, and no more however many at once."""
+    ada = await world.account()
+    answers = await asyncio.gather(*(change(api, ada, f"guess {n}") for n in range(14)))
+    right = await change(api, ada, ada.password)
+
+    assert 10 == sum(problem(422, "wrong_password") == answer for answer in answers)
+    assert 4 == sum(problem(429, "too_many_attempts") == answer for answer in answers)
+    assert problem(429, "too_many_attempts") == right
+
+
+@pytest.mark.parametrize(
+    ("password", "code"),
+    [("short", "validation_failed"), ("iloveyou1", "password_common"), ("Acme-2026!", "password_personal")],
+)
+async def test_new_password_is_judged(api: Api, acme: TenantHandle, password: str, code: str) -> None:
+    """A new password is judged as at the sign-up, and by the names of one's tenants as well."""
+    answer = await api.as_(acme.member).post(
+        "/auth/password/change", json={"current_password": acme.member.password, "password": password}
+    )
+
+    assert problem(422, code) == answer
+    assert ["/password"] == [fault["pointer"] for fault in answer.json()["errors"]]
+
+
+async def test_change_ends_links_on_their_way(api: Api, world: World, mailbox: Mailbox) -> None:
+    """A link to a new password, asked for before the change, sets none after it."""
+    ada = await world.account()
+    await api.post("/auth/password/forgot", json={"email": ada.email})
+    token = mailbox.token(ada.email)
+    await change(api, ada, ada.password)
+    reset = await api.post("/auth/password/reset", json={"token": token, "password": "another one altogether"})
+
+    assert problem(400, "invalid_reset") == reset
+
+
+async def test_of_two_changes_at_once_one_counts(api: Api, world: World) -> None:
+    """Both know the password of before, which only one of them can replace."""
+    ada = await world.account()
+    answers = await asyncio.gather(*(change(api, ada, ada.password, f"{NEW} number {n}") for n in range(2)))
+    works = [await log_in(api, ada, f"{NEW} number {n}") for n in range(2)]
+
+    assert 1 == sum(problem(422, "wrong_password") == answer for answer in answers)
+    assert [200, 401] == sorted(works)
+
+
+async def test_full_queue_is_said(api: Api, world: World, app: Litestar) -> None:
+    """With all threads busy and the queue full a change is refused with the time to try again, and changes nothing."""
+    ada, passwords = await world.account(), app.plugins.get(SecurityPlugin).passwords
+    waiting = [asyncio.create_task(passwords.hash(NEW)) for _ in range(LONGEST_QUEUE)]
+    await asyncio.sleep(0)
+    refused = await api.as_(ada).post("/auth/password/change", json={"current_password": ada.password, "password": NEW})
+    for task in waiting:
+        task.cancel()
+    await asyncio.wait(waiting)
+
+    assert problem(503, "passwords_busy") == refused
+    assert "2" == refused.headers["retry-after"]
+    assert 200 == await log_in(api, ada, ada.password)
