@@ -6,17 +6,14 @@ from litestar.di import NamedDependency
 from litestar.enums import RequestEncodingType
 from litestar.params import Body, JSONBody, QueryParameter
 
-from features.accounts.dtos import Accepted, Account, EmailVerification, SignUp, VerificationResend
-from features.accounts.repository import UserRepository
+from features.accounts.dtos import Accepted, EmailVerification, SignUp, VerificationResend
 from features.accounts.service import AccountService
-from tenantry.http.policy import public, signed_in
-from tenantry.security.principal import CurrentPrincipal
+from tenantry.http.policy import public
 
 FormBody = Body(media_type=RequestEncodingType.URL_ENCODED)
 Token = Annotated[str, QueryParameter(max_length=512)]
 PAGE = "<!doctype html><html lang=en><meta charset=utf-8><title>Tenantry</title>"
 Accounts = NamedDependency[AccountService]
-Users = NamedDependency[UserRepository]
 
 
 class AccountController(Controller):
@@ -51,11 +48,3 @@ class AccountController(Controller):
     @post("/email/verify", opt=public("the link in the mail"), status_code=204, summary="Confirm an address")
     async def verify(self, data: JSONBody[EmailVerification], accounts: Accounts) -> None:
         await accounts.verify(data.token)
-
-
-class MeController(Controller):
-    path = "/me"
-
-    @get(opt=signed_in(), summary="Who am I")
-    async def me(self, users: Users, principal: CurrentPrincipal) -> Account:
-        return await users.get(principal.subject_id)

@@ -18,6 +18,13 @@ class SignUp(Struct, forbid_unknown_fields=True):
     name: PersonName
 
 
+class NewAccount(Struct, forbid_unknown_fields=True):
+    """As an operator makes one; without a password."""
+
+    email: EmailAddress
+    name: PersonName
+
+
 class EmailVerification(Struct, forbid_unknown_fields=True):
     token: Secret
 

@@ -44,6 +44,7 @@ class UserRow(Base):
     def anonymize(self) -> None:
         """Nothing is left that says whose it was; the id stays, which others refer to."""
         self.email, self.name, self.password_hash = f"{self.id}{ANONYMOUS_DOMAIN}", "", None
+        self.second_factor_at = None
         self.disable()
 
 

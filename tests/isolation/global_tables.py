@@ -18,6 +18,7 @@ GLOBAL = {
     "sign_ups": Exempt("SELECT INSERT UPDATE DELETE", "nobody is anybody's member yet"),
     "sessions": Exempt("SELECT INSERT UPDATE", "a session works for one tenant after another"),
     "refresh_tokens": Exempt("SELECT INSERT UPDATE DELETE", "each belongs to a session"),
+    "address_changes": Exempt("SELECT INSERT UPDATE DELETE", "a person has one address for all tenants"),
     "password_resets": Exempt("SELECT INSERT DELETE", "a person has one password for all tenants"),
     "login_challenges": Exempt("SELECT INSERT DELETE", "who takes the first of two steps is not logged in yet"),
     "second_factors": Exempt("SELECT INSERT DELETE", "a factor is a person's, in whatever tenant"),
