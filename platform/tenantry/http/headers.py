@@ -116,8 +116,6 @@ class OutermostLayer:
             nonlocal status, size, in_work
             if message["type"] == "http.response.start":
                 status = message["status"]
-                if status < 400 and "links" in scope["state"]:
-                    message["headers"] = [*message["headers"], link_of(scope)]
                 self._complete(message, scope, record.request_id)
             elif message["type"] == "http.response.body":
                 size += len(message.get("body", b""))
@@ -145,6 +143,8 @@ class OutermostLayer:
 
     def _complete(self, message: HTTPResponseStartEvent, scope: Scope, identifier: str) -> None:
         method = scope.get("method")
+        if message["status"] < 400 and "links" in scope["state"]:
+            message["headers"] = [*message["headers"], link_of(scope)]
         if limits := scope["state"].get(HEADERS):
             message["headers"] = [*message["headers"], *limits]
         if self.doors.origins:
