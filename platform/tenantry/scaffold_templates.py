@@ -188,6 +188,29 @@ async def test_delete(api: Api, acme: TenantHandle) -> None:
     assert problem(404, "${item}_not_found") == await api.as_(acme.member).get(f"/$path/{$item.id}")
 
 
+async def test_sent_again(api: Api, acme: TenantHandle) -> None:
+    \"""Sent again with its key, a request has one effect; what its answer shows is not sent to whoever has it.\"""
+    member, key = api.as_(acme.member), {"Idempotency-Key": "first"}
+
+    first, again = [await member.post("/$path", json={"name": "First"}, headers=key) for _ in range(2)]
+    known = {"If-None-Match": first.headers["ETag"]}
+
+    assert (201, first.json()) == (again.status_code, again.json())
+    assert 304 == (await member.get(f"/$path/{first.json()['id']}", headers=known)).status_code
+
+
+async def test_stale_change(api: Api, acme: TenantHandle) -> None:
+    \"""Who changes a version that is no more is told, and undoes nobody's change.\"""
+    $item = await acme.has(${Item}Factory)
+    member, path = api.as_(acme.member), f"/$path/{$item.id}"
+    read = {"If-Match": (await member.get(path)).headers["ETag"]}
+
+    answers = [await member.patch(path, json={"name": name}, headers=read) for name in ("Second", "Third")]
+
+    assert 200 == answers[0].status_code
+    assert problem(412, "precondition_failed") == answers[1]
+
+
 async def test_viewer_changes_nothing(api: Api, acme: TenantHandle) -> None:
     \"""A viewer who creates $a_word is refused, and told which permission is missing.\"""
     response = await api.as_(acme.viewer).post("/$path", json={"name": "First"})

@@ -40,7 +40,7 @@ def run(folder: Path, *command: str) -> str:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_new_slice_works(copy: Path) -> None:
-    """A generated slice is formatted, migrates with row-level security, and passes its tests of five routes."""
+    """A generated slice is formatted, migrates with row-level security, and passes its tests of routes and headers."""
     run(copy, *TENANTRY, "feature", "purchase_orders")
     run(copy, sys.executable, "-m", "ruff", "format", "features/purchase_orders")
     run(copy, sys.executable, "-m", "ruff", "check", "features/purchase_orders")
@@ -50,7 +50,7 @@ def test_new_slice_works(copy: Path) -> None:
 
     (migration,) = (copy / "migrations" / "versions").glob("*_purchase_orders_create.py")
     assert "op.enable_tenant_rls('purchase_orders')" in migration.read_text()
-    assert "5 passed" in tested
+    assert "7 passed" in tested
 
 
 @pytest.mark.parametrize(
