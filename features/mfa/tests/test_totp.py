@@ -9,9 +9,7 @@ from tenantry.clock import frozen_at, now
 from tenantry.testing import Api, World, problem
 
 STEP = timedelta(seconds=30)
-METHODS = text(
-    "SELECT methods FROM sessions WHERE user_id = :id AND end_reason IS NULL ORDER BY created_at DESC LIMIT 1"
-)
+METHODS = text("SELECT methods FROM sessions WHERE id = CAST(:id AS uuid)")
 STORED = text("SELECT sealed_secret FROM totp_secrets WHERE user_id = :id")
 
 
