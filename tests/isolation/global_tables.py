@@ -24,6 +24,8 @@ GLOBAL = {
     "second_factors": Exempt("SELECT INSERT DELETE", "a factor is a person's, in whatever tenant"),
     "totp_secrets": Exempt("SELECT INSERT UPDATE", "each belongs to a factor, or to one that is being enrolled"),
     "recovery_codes": Exempt("SELECT INSERT DELETE", "they stand in for factors"),
+    "passkeys": Exempt("SELECT INSERT UPDATE", "each is a factor"),
+    "passkey_ceremonies": Exempt("SELECT INSERT UPDATE DELETE", "a log-in by passkey begins before anybody is known"),
     "tenants": Exempt("SELECT INSERT UPDATE DELETE", "what rows belong to; row-level security compares its id"),
     "roles": Exempt("SELECT", "the built-in roles are the same for all"),
     "role_permissions": Exempt("SELECT", "mirrors what slices declare"),

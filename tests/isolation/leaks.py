@@ -91,7 +91,9 @@ class Neighbours:
             collection = operation.path.partition(f"/{{{name}}}")[0]
             id = await self.contract.row(self.api.as_(self.theirs.owner), collection, found, name)
             for factory in () if id else factories_for(collection):
-                id = str((await self.theirs.has(factory)).id)
+                # A row of a person, not of the tenant, knows itself how it comes to be the owner's.
+                row = await (factory.of(self.theirs) if hasattr(factory, "of") else self.theirs.has(factory))
+                id = str(row.id)
             if id is None:
                 return {}
             found[name] = id

@@ -30,13 +30,15 @@ class LiveService:
 
 
 @contextmanager
-def running_service(settings: Settings, folder: Path, **environment: str) -> Iterator[LiveService]:
+def running_service(
+    settings: Settings, folder: Path, *, name: str = "127.0.0.1", **environment: str
+) -> Iterator[LiveService]:
     """Serve with `settings` inside the block; `environment`, such as `TENANTRY_WORKERS="2"`, counts more than they do.
 
-    The process runs in `folder`, where no `.env` is, and writes `service.log` there.
+    The process runs in `folder`, where no `.env` is, and writes `service.log` there. `name` is what its address says.
     """
     port = free_port()
-    url = f"http://127.0.0.1:{port}"
+    url = f"http://{name}:{port}"
     served = msgspec.structs.replace(settings, host="127.0.0.1", port=port, public_url=url)
     log = folder / "service.log"
     with log.open("wb") as output:
