@@ -25,14 +25,17 @@ class ApiKeyController(Controller):
         """Your own; with `api-keys:manage` all of the tenant."""
         return await api_keys.page(page, principal)
 
-    @post(opt=allow(WRITE, audit="api-key.created"), summary="Create an API key")
+    @post(opt=allow(WRITE, audit="api-key.created", fresh_auth="of_people"), summary="Create an API key")
     async def create(
         self,
         data: JSONBody[ApiKeyCreate],
         api_keys: ApiKeys,
         principal: CurrentPrincipal,
     ) -> NewApiKey:
-        """Only this answer has the key. With `api-keys:manage` it can be for a service account."""
+        """Only this answer has the key. With `api-keys:manage` it can be for a service account.
+
+        People prove again who they are before.
+        """
         return await api_keys.create(data, principal)
 
     @get("/{key_id:uuid}", opt=allow(READ), summary="Get an API key")
@@ -57,7 +60,7 @@ class ApiKeyController(Controller):
 
     @post(
         "/{key_id:uuid}/rotate",
-        opt=allow(WRITE, audit="api-key.rotated"),
+        opt=allow(WRITE, audit="api-key.rotated", fresh_auth="of_people"),
         status_code=200,
         summary="Replace the secret of an API key",
     )

@@ -50,10 +50,10 @@ class MemberController(Controller):
         """Whatever your role, except for the last owner. Your API keys of this tenant end as well."""
         await membering.leave(principal)
 
-    @post("/{user_id:uuid}/transfer-ownership", opt=allow(TRANSFER, audit="tenant.transferred"), status_code=200,
-          summary="Hand the tenant over")  # fmt: skip
+    @post("/{user_id:uuid}/transfer-ownership", opt=allow(TRANSFER, audit="tenant.transferred", fresh_auth=True),
+          status_code=200, summary="Hand the tenant over")  # fmt: skip
     async def transfer(self, user_id: FromPath[UUID], membering: Membering, principal: CurrentPrincipal) -> Member:
-        """They become an owner, and you an admin."""
+        """They become an owner, and you an admin. Prove again who you are before."""
         return await membering.transfer_ownership(user_id, principal)
 
 

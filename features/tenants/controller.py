@@ -61,12 +61,15 @@ class TenantController(Controller):
 
     @delete(
         "/current",
-        opt=allow(DELETE, audit="tenant.deletion_scheduled"),
+        opt=allow(DELETE, audit="tenant.deletion_scheduled", fresh_auth=True),
         status_code=202,
         summary="Delete the active tenant",
     )
     async def delete(self, tenancy: Tenancy, principal: CurrentPrincipal) -> Tenant:
-        """Nobody can use it from now on; until `erase_after` an owner can restore it, then all of its data goes."""
+        """Nobody can use it from now on; until `erase_after` an owner can restore it, then all of its data goes.
+
+        Prove again who you are before.
+        """
         return await tenancy.schedule_erasure(principal.tenant)
 
     @post(

@@ -97,7 +97,7 @@ def expected(policy: Policy, caller: Caller) -> Refusal | None:
         return None
     if not isinstance(policy, Allow):
         return caller.signed_in
-    if policy.fresh_auth and caller.signed_in == PERSONAL:
+    if policy.fresh_auth is True and caller.signed_in == PERSONAL:
         return PERSONAL
     if caller.role is not None and caller.role < policy.permission.least_role:
         return Refusal(403, "permission_missing")

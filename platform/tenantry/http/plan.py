@@ -11,7 +11,7 @@ from litestar.status_codes import HTTP_204_NO_CONTENT
 from tenantry.db.page import PageRequest
 from tenantry.db.session import UnitOfWork
 from tenantry.http.catalogue import PermissionCatalogue
-from tenantry.http.policy import Allow, Idempotency, Policy, Public, SignedIn, policy_of
+from tenantry.http.policy import Allow, FreshAuth, Idempotency, Policy, Public, SignedIn, policy_of
 from tenantry.limits.rate import Limit
 from tenantry.security.principal import Principal
 from tenantry.visitor import Visitor
@@ -34,7 +34,7 @@ class RoutePlan(msgspec.Struct, frozen=True):
     effect: str | None
     idempotency: Idempotency
     requires_match: bool
-    fresh_auth: bool
+    fresh_auth: FreshAuth
     """The person must have proven within the last minutes who they are."""
     takes_body: bool
     produces: str | None
@@ -61,7 +61,7 @@ def plan_of(handler: BaseRouteHandler) -> RoutePlan:
         effect=policy.audit if isinstance(policy, Allow | SignedIn) else None,
         idempotency=policy.idempotent if isinstance(policy, Allow | SignedIn) else False,
         requires_match=isinstance(policy, Allow) and policy.if_match is not None,
-        fresh_auth=isinstance(policy, Allow | SignedIn) and policy.fresh_auth,
+        fresh_auth=policy.fresh_auth if isinstance(policy, Allow | SignedIn) else False,
         is_public=policy is None or isinstance(policy, Public),
         is_limited=policy is not None and not (isinstance(policy, Public) and policy.vital),
         limit=Limit(_name_of(handler), policy.rate) if policy is not None and policy.rate is not None else None,

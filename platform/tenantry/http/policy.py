@@ -5,7 +5,7 @@
 @post(opt=public("how an account begins"))      anyone; the reason is for the reader
 
 Each takes `rate=Rate(10, per=timedelta(minutes=1))`: how often one caller may use the route.
-`fresh_auth=True` asks that the person has proven who they are within the last minutes.
+`fresh_auth=True` asks that the person has proven who they are within the last minutes; `"of_people"` lets API keys by.
 """
 
 from typing import Any, Literal
@@ -16,10 +16,13 @@ from tenantry.limits.rate import Rate
 from tenantry.security.permissions import Permission
 
 __all__ = (
-    "OPT_KEY", "Allow", "Idempotency", "Policy", "Public", "SignedIn", "allow", "policy_of", "public", "signed_in"
+    "OPT_KEY", "Allow", "FreshAuth", "Idempotency", "Policy", "Public", "SignedIn", "allow", "policy_of", "public",
+    "signed_in",
 )  # fmt: skip
 
 OPT_KEY = "policy"
+FreshAuth = bool | Literal["of_people"]
+"""`of_people`: for what programs do as well, which prove with each request all that they can."""
 Idempotency = bool | Literal["required"]
 """Whether the route heeds an `Idempotency-Key`, or asks for one. Its answers are stored: never of one with a secret."""
 
@@ -31,14 +34,14 @@ class Allow(msgspec.Struct, frozen=True):
     rate: Rate | None = None
     if_match: Literal["required"] | None = None
     """Without it, whoever sends `If-Match` is heard; `required` lets nobody change what they have not read."""
-    fresh_auth: bool = False
+    fresh_auth: FreshAuth = False
     idempotent: Idempotency = False
 
 
 class SignedIn(msgspec.Struct, frozen=True):
     audit: str | None = None
     rate: Rate | None = None
-    fresh_auth: bool = False
+    fresh_auth: FreshAuth = False
     idempotent: Idempotency = False
     """Of a route that works for a tenant all the same: its answer is stored there."""
 
@@ -59,14 +62,18 @@ def allow(
     audit: str | None = None,
     rate: Rate | None = None,
     if_match: Literal["required"] | None = None,
-    fresh_auth: bool = False,
+    fresh_auth: FreshAuth = False,
     idempotent: Idempotency = False,
 ) -> dict[str, Policy]:
     return {OPT_KEY: Allow(permission, audit, rate, if_match, fresh_auth, idempotent)}
 
 
 def signed_in(
-    *, audit: str | None = None, rate: Rate | None = None, fresh_auth: bool = False, idempotent: Idempotency = False
+    *,
+    audit: str | None = None,
+    rate: Rate | None = None,
+    fresh_auth: FreshAuth = False,
+    idempotent: Idempotency = False,
 ) -> dict[str, Policy]:
     return {OPT_KEY: SignedIn(audit, rate, fresh_auth, idempotent)}
 

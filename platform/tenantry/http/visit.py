@@ -154,8 +154,8 @@ class Gate:
             await limiter.let_in(scope, principal, plan.limit, asks)
         if plan.permission is None and principal.session_id is None:
             raise SessionRequired
-        if plan.fresh_auth:
-            self._require_fresh(principal)
+        if plan.fresh_auth is True or (plan.fresh_auth and principal.session_id is not None):
+            self._require_fresh(plan, principal)
         bind_actor(
             actor=principal.subject_id, tenant=principal.tenant_id, key=principal.key.id if principal.key else None
         )
@@ -173,10 +173,10 @@ class Gate:
                 visit.fault = error
         return visit
 
-    def _require_fresh(self, principal: Principal) -> None:
+    def _require_fresh(self, plan: RoutePlan, principal: Principal) -> None:
         """The token says when: a proof does not become older by asking anybody."""
         if principal.session_id is None:
-            raise SessionRequired
+            raise SessionRequired(permission=plan.permission)
         if principal.authenticated_at is None or now() - principal.authenticated_at > self._fresh:
             raise FreshAuthRequired(max_age=int(self._fresh.total_seconds()))
 
