@@ -26,3 +26,8 @@ class TotpNotFound(NotFound):
 class NoSecondFactor(Conflict):
     code = "no_second_factor"
     title = "Recovery codes stand in for a second factor, and you have none"
+
+
+class AccountNotFound(NotFound):
+    code = "account_not_found"
+    title = "There is no account with this address"

@@ -33,8 +33,8 @@ class FactorRepository:
         removal = delete(FactorRow).where(FactorRow.user_id == user_id, FactorRow.id == id)
         return await self.unit_of_work.execute(removal) == 1
 
-    async def remove_all(self, user_id: UUID) -> int:
-        return await self.unit_of_work.execute(delete(FactorRow).where(FactorRow.user_id == user_id))
+    async def remove_all(self, user_id: UUID) -> None:
+        await self.unit_of_work.execute(delete(FactorRow).where(FactorRow.user_id == user_id))
 
     async def forget(self, user_id: UUID) -> None:
         """Those that were never confirmed, and recovery codes, too."""

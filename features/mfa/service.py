@@ -87,16 +87,9 @@ class FactorService:
         if not await self.factors.remove(user_id, id):
             return False
         if not await self.factors.by_kind(user_id):
-            await self._forget(user_id)
+            await forget_factors(self.unit_of_work, user_id)
         _log.info("factor.removed", user=str(user_id))
         return True
-
-    async def reset(self, user_id: UUID) -> int:
-        """Remove all; how many there were."""
-        await lock_account(self.unit_of_work, user_id)
-        removed = await self.factors.remove_all(user_id)
-        await self._forget(user_id)
-        return removed
 
     async def renew_codes(self, user_id: UUID) -> list[str]:
         if not await self.factors.by_kind(user_id):
@@ -108,10 +101,14 @@ class FactorService:
         await self.factors.replace_codes(user_id, [plain(code) for code in codes])
         return codes
 
-    async def _forget(self, user_id: UUID) -> None:
-        await self.factors.replace_codes(user_id, [])
-        await note_second_factor(self.unit_of_work, user_id, has=False)
-        await forget_second_factor(self.unit_of_work, user_id)
+
+async def forget_factors(unit_of_work: UnitOfWork, user_id: UUID) -> None:
+    """Once none is left, or with all that are left."""
+    factors = FactorRepository(unit_of_work)
+    await factors.remove_all(user_id)
+    await factors.replace_codes(user_id, [])
+    await note_second_factor(unit_of_work, user_id, has=False)
+    await forget_second_factor(unit_of_work, user_id)
 
 
 class TotpService:

@@ -193,7 +193,12 @@ for command in (routes_command, info_command, run, config, openapi, psql, seed, 
     tenantry.add_command(command)
 for module in slice_modules("features", "commands"):
     for command in module.commands:
-        tenantry.add_command(command)
+        group = tenantry.commands.get(command.name)
+        if isinstance(group, click.Group):  # several slices may have something to say under one name
+            for each in command.commands.values():
+                group.add_command(each)
+        else:
+            tenantry.add_command(command)
 
 
 def _refuse_taken_port(settings: Settings) -> None:
