@@ -178,6 +178,43 @@ def _shares_keys() -> None:
     patch.object(Keyed, "__init__", begin).start()
 
 
+def _asks_for_nothing_fresh() -> None:
+    patch("tenantry.http.visit.Gate._require_fresh", lambda *_: None).start()
+
+
+def _answers(place: str, value: object) -> Callable[[], None]:
+    """Let a coroutine function answer this, whatever it is asked."""
+
+    async def answer(*_: Any, **__: Any) -> Any:
+        return value
+
+    def begin() -> None:
+        patch(place, answer).start()
+
+    return begin
+
+
+def _verifies_no_owner() -> None:
+    from webauthn import verify_authentication_response as original
+
+    def verify(**given: Any) -> Any:
+        return original(**given | {"require_user_verification": False})
+
+    patch("features.passkeys.service.verify_authentication_response", verify).start()
+
+
+def _signs_for_any_site() -> None:
+    from webauthn import verify_authentication_response as original
+    from webauthn.helpers import parse_client_data_json
+
+    def verify(**given: Any) -> Any:
+        said = parse_client_data_json(given["credential"].response.client_data_json)
+        return original(**given | {"expected_origin": said.origin})
+
+    patch("features.passkeys.service.verify_authentication_response", verify).start()
+
+
+FACTORS, PASSKEYS = ("features/mfa",), ("features/passkeys",)
 IN_CODE = {
     each.what: each
     for each in (
@@ -189,6 +226,28 @@ IN_CODE = {
         Sabotage("cache keys forget the tenant", ("tests/contract/test_cache.py",), code=_forgets_tenant_in_cache_keys),
         Sabotage("roles are granted that nobody holds", SLICES, code=_grants_anything),
         Sabotage("idempotency keys are anybody's", ("tests/contract/test_idempotency.py",), code=_shares_keys),
+        Sabotage(
+            "nobody proves again who they are", ("tests/contract/test_fresh_auth.py",), code=_asks_for_nothing_fresh
+        ),
+        Sabotage(
+            "factors change without being shown",
+            FACTORS + PASSKEYS,
+            code=_answers("features.mfa.service.FactorService.require_proof", None),
+        ),
+        Sabotage("a code works twice", FACTORS, code=_answers("features.mfa.repository.TotpRepository.redeem", True)),
+        Sabotage("guesses are not counted", FACTORS, code=_answers("features.mfa.service._passes", True)),
+        Sabotage(
+            "a passkey's signature works twice",
+            PASSKEYS,
+            code=_answers("features.passkeys.repository.CeremonyRepository.redeem", True),
+        ),
+        Sabotage(
+            "a copied passkey is not noticed",
+            PASSKEYS,
+            code=_answers("features.passkeys.repository.PasskeyRepository.count", True),
+        ),
+        Sabotage("a passkey alone need not verify its owner", PASSKEYS, code=_verifies_no_owner),
+        Sabotage("a passkey signs for any site", PASSKEYS, code=_signs_for_any_site),
         Sabotage("changes heed no version", ("tests/contract/test_conditional.py",), code=_heeds_no_version),
     )
 }
