@@ -107,7 +107,7 @@ async def test_refused_password_leaves_the_link(caller: Api, world: World, mailb
     ada = await world.account("ada")
     await forgot(caller, ada.email)
     token = mailbox.token(ada.email)
-    common, personal = await reset(caller, token, "password1"), await reset(caller, token, "!Ada-1815-Ada!")
+    common, personal = await reset(caller, token, "password1"), await reset(caller, token, "!Ada-1815!")
     good = await reset(caller, token)
 
     assert problem(422, "password_common") == common
