@@ -14,8 +14,10 @@ __all__ = (
     "Person",
     "PersonName",
     "account_of",
+    "address_of",
     "anonymize",
     "change_address",
+    "create_account",
     "credentials_of",
     "credentials_of_user",
     "is_registered",
@@ -45,6 +47,19 @@ async def credentials_of_user(unit_of_work: UnitOfWork, user_id: UUID) -> Creden
 async def is_registered(unit_of_work: UnitOfWork, email: str) -> bool:
     """Whether somebody has this normalized address."""
     return await UserRepository(unit_of_work).exists(email)
+
+
+async def address_of(unit_of_work: UnitOfWork, user_id: UUID) -> str:
+    """Normalized."""
+    return (await UserRepository(unit_of_work).get(user_id)).email
+
+
+async def create_account(unit_of_work: UnitOfWork, email: str, name: str) -> UUID | None:
+    """For somebody who has proven elsewhere that the address is theirs; without a password.
+
+    None where the address has an account.
+    """
+    return await UserRepository(unit_of_work).create(email, name)
 
 
 async def replace_hash(unit_of_work: UnitOfWork, user_id: UUID, before: str | None, after: str) -> bool:

@@ -2,6 +2,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from features.accounts.dtos import Account, Credentials, Person
 from features.accounts.errors import AccountNotFound
@@ -9,6 +10,7 @@ from features.accounts.models import SignUpRow, UserRow
 from tenantry.clock import now
 from tenantry.db.repository import Repository
 from tenantry.db.session import UnitOfWork
+from tenantry.ids import new_id
 
 CREDENTIALS = select(
     UserRow.id.label("user_id"),
@@ -50,6 +52,12 @@ class UserRepository(Repository[UserRow, Account]):
 
     async def _set(self, user_id: UUID, **values: object) -> None:
         await self.unit_of_work.execute(update(UserRow).where(UserRow.id == user_id).values(values))
+
+    async def create(self, email: str, name: str) -> UUID | None:
+        values = {"id": new_id(), "email": email, "name": name, "created_at": now(), "updated_at": now()}
+        adding = upsert(UserRow).values(**values).on_conflict_do_nothing(index_elements=["email"])
+        id: UUID | None = await self.unit_of_work.scalar(adding.returning(UserRow.id))
+        return id
 
     async def replace_hash(self, user_id: UUID, before: str | None, after: str) -> bool:
         """False where somebody else was faster: what was judged by the hash of before no longer holds."""

@@ -2,6 +2,6 @@
 
 from features.auth.dtos import Challenge
 from features.auth.errors import InvalidChallenge
-from features.auth.service import ChallengeService, GuessService
+from features.auth.service import ChallengeService, GuessService, demand_second_factor
 
-__all__ = ("Challenge", "ChallengeService", "GuessService", "InvalidChallenge")
+__all__ = ("Challenge", "ChallengeService", "GuessService", "InvalidChallenge", "demand_second_factor")

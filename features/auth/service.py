@@ -100,7 +100,7 @@ class LoginService:
         async with self.guesses.at_account(found.user_id if found else email, visitor, at_home=at_home):
             known = await self._authenticate(found, data.password)
         if known.has_second_factor:
-            await self._challenge(known.user_id, tenant_id=data.tenant_id)
+            await demand_second_factor(self.database, known.user_id, PASSWORD, tenant_id=data.tenant_id)
         return await self.sessions.open(known.user_id, visitor, PASSWORD, data.tenant_id)
 
     async def prove_again(self, principal: Principal, password: str, visitor: Visitor) -> AccessToken:
@@ -111,7 +111,7 @@ class LoginService:
         async with self.guesses.at_account(principal.subject_id, visitor, at_home=at_home):
             known = await self._authenticate(found, password)
         if known.has_second_factor:
-            await self._challenge(known.user_id, session_id=principal.session)
+            await demand_second_factor(self.database, known.user_id, PASSWORD, session_id=principal.session)
         return await self.sessions.prove_again(principal.session, PASSWORD)
 
     async def _authenticate(self, known: Credentials | None, password: str) -> Credentials:
@@ -124,21 +124,6 @@ class LoginService:
             renewed = await self.passwords.hash(password)
             await replace_hash(self.unit_of_work, known.user_id, known.password_hash, renewed)
         return known
-
-    async def _challenge(self, user_id: UUID, *, tenant_id: UUID | None = None, session_id: UUID | None = None) -> None:
-        token = new_secret()
-        row = ChallengeRow(
-            user_id=user_id,
-            session_id=session_id,
-            tenant_id=tenant_id,
-            token_hash=digest(token),
-            methods=[*PASSWORD.methods],
-            expires_at=now() + CHALLENGE_LIFETIME,
-        )
-        # The answer is an error, with which the request's own transaction ends.
-        async with self.database.transaction() as unit_of_work:
-            await ChallengeRepository(unit_of_work).add(row)
-        raise SecondFactorRequired(token, seconds=int(CHALLENGE_LIFETIME.total_seconds()))
 
 
 class ChallengeService:
@@ -198,3 +183,26 @@ class ClientService:
         _log.info("token.issued", subject=str(member.subject_id))
         token = self.tokens.issue(Principal(member.subject_id, None, member.tenant_id, claim))
         return ClientToken(token, "Bearer", int(self.tokens.lifetime.total_seconds()), member.tenant_id)
+
+
+async def demand_second_factor(
+    database: Database, user_id: UUID, first: Proof, *, tenant_id: UUID | None = None, session_id: UUID | None = None
+) -> None:
+    """Of somebody who has taken the first of two steps.
+
+    Raises:
+        SecondFactorRequired: always; it carries the challenge.
+    """
+    token = new_secret()
+    row = ChallengeRow(
+        user_id=user_id,
+        session_id=session_id,
+        tenant_id=tenant_id,
+        token_hash=digest(token),
+        methods=[*first.methods],
+        expires_at=now() + CHALLENGE_LIFETIME,
+    )
+    # The answer is an error, with which the request's own transaction ends.
+    async with database.transaction() as unit_of_work:
+        await ChallengeRepository(unit_of_work).add(row)
+    raise SecondFactorRequired(token, seconds=int(CHALLENGE_LIFETIME.total_seconds()))

@@ -19,6 +19,7 @@ __all__ = (
     "SessionService",
     "TokenPair",
     "end_sessions",
+    "end_sessions_through",
     "forget_second_factor",
     "forget_visitors",
     "knows_network",
@@ -55,3 +56,8 @@ async def sessions_of(unit_of_work: UnitOfWork, user_id: UUID) -> list[SessionRe
 async def forget_visitors(unit_of_work: UnitOfWork, user_id: UUID) -> None:
     """With what and from where somebody came, who is gone for good."""
     await SessionRepository(unit_of_work).forget_visitors(user_id)
+
+
+async def end_sessions_through(unit_of_work: UnitOfWork, connection_id: UUID, reason: str) -> None:
+    """All that were opened by this connection to an identity provider."""
+    await SessionRepository(unit_of_work).end_through(connection_id, reason)

@@ -1,7 +1,7 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from features.sessions.dtos import Proof
@@ -22,7 +22,10 @@ class SessionRow(Base):
     """Global: a session belongs to a person and can work for one tenant after another."""
 
     __tablename__ = "sessions"
-    __table_args__ = (Index(None, "user_id", "last_used_at"),)
+    __table_args__ = (
+        Index(None, "user_id", "last_used_at"),
+        Index(None, "connection_id", postgresql_where=text("connection_id IS NOT NULL")),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))

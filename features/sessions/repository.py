@@ -102,6 +102,10 @@ class SessionRepository:
         forgetting = update(SessionRow).where(SessionRow.user_id == user_id)
         await self.unit_of_work.execute(forgetting.values(user_agent="", address=""))
 
+    async def end_through(self, connection_id: UUID, reason: str) -> None:
+        by_it = (SessionRow.connection_id == connection_id) & SessionRow.ended_at.is_(None)
+        await self.unit_of_work.execute(update(SessionRow).where(by_it).values(ended_at=now(), end_reason=reason))
+
     async def locked(self, session_id: UUID) -> SessionRow:
         session: SessionRow = await self.unit_of_work.entity(
             select(SessionRow).where(SessionRow.id == session_id).with_for_update()

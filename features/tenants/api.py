@@ -21,6 +21,8 @@ __all__ = (
     "active_tenant",
     "membership_of",
     "memberships_of",
+    "require_connection",
+    "required_connection",
     "roles_of",
     "tenants_of",
 )
@@ -57,6 +59,16 @@ async def membership_of(unit_of_work: UnitOfWork, subject_id: UUID) -> Membershi
         MemberNotFound: the tenant has no such member.
     """
     return await MembershipRepository(unit_of_work).of(subject_id)
+
+
+async def required_connection(unit_of_work: UnitOfWork, tenant_id: UUID) -> UUID | None:
+    """The connection to an identity provider by which all but owners of the bound tenant must log in."""
+    return await TenantRepository(unit_of_work).required_connection(tenant_id)
+
+
+async def require_connection(unit_of_work: UnitOfWork, tenant_id: UUID, connection_id: UUID | None) -> None:
+    """From the next request on, whoever came in by another way is refused, but for owners; None lets them in again."""
+    await TenantRepository(unit_of_work).require_connection(tenant_id, connection_id)
 
 
 async def roles_of(unit_of_work: UnitOfWork, subject_ids: Iterable[UUID]) -> dict[UUID, RoleName]:

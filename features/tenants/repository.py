@@ -2,7 +2,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import Integer, Select, Uuid, any_, bindparam, func, select
+from sqlalchemy import Integer, Select, Uuid, any_, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from features.tenants.dtos import Membership, MyTenant, Tenant
@@ -22,6 +22,16 @@ class TenantRepository(Repository[TenantRow, Tenant]):
         if row is None:
             raise TenantNotFound
         return self.view(row)
+
+    async def required_connection(self, id: UUID) -> UUID | None:
+        connection_id: UUID | None = await self.unit_of_work.scalar(
+            select(TenantRow.required_connection).where(TenantRow.id == id)
+        )
+        return connection_id
+
+    async def require_connection(self, id: UUID, connection_id: UUID | None) -> None:
+        of_tenant = update(TenantRow).where(TenantRow.id == id)
+        await self.unit_of_work.execute(of_tenant.values(required_connection=connection_id))
 
 
 ROLE = func.coalesce(MembershipRow.role, MembershipRow.custom_role)

@@ -17,6 +17,8 @@ from tenantry.mail import MailPlugin
 from tenantry.observability.logging import LoggingPlugin
 from tenantry.observability.metrics import MetricsPlugin
 from tenantry.observability.tracing import TracingPlugin
+from tenantry.oidc.client import OpenIdPlugin
+from tenantry.outbound import OutboundPlugin
 from tenantry.readiness import Readiness
 from tenantry.security.permissions import declared_permissions
 from tenantry.security.plugin import SecurityPlugin
@@ -28,6 +30,7 @@ def create_app(settings: Settings | None = None, *, features: str = "features") 
     """The application of one process; `features` is the package whose slices it serves."""
     settings = settings or load_settings().settings
     readiness, security, limits = Readiness(), SecurityPlugin(settings), LimitsPlugin(settings)
+    outbound = OutboundPlugin(settings)
     return Litestar(
         plugins=[
             InjectPlugin(settings=settings, readiness=readiness),
@@ -38,6 +41,8 @@ def create_app(settings: Settings | None = None, *, features: str = "features") 
             CachePlugin(settings, readiness),
             limits,
             MailPlugin(settings, security.vault, slice_folders(features, "mails")),
+            outbound,
+            OpenIdPlugin(outbound.outbound),
             security,
             GatePlugin(settings, security.tokens, limits.limiter, readiness),
             CataloguePlugin(declared_permissions(slice_modules(features, "permissions"))),

@@ -152,4 +152,6 @@ def _production_faults(settings: Settings) -> list[str]:
         )
     if not settings.base_url.startswith("https://"):
         faults.append(f"{variable('public_url')}: must start with https:// in production")
+    if settings.sso_issuer and not settings.sso_issuer.startswith("https://"):
+        faults.append(f"{variable('sso_issuer')}: must start with https:// in production")
     return faults

@@ -83,6 +83,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: Annotated[
         str, about("Addresses or networks, comma-separated, whose X-Forwarded-For and -Proto are believed")
     ] = ""
+    outbound_networks: Annotated[
+        str, about("Networks, comma-separated, to which requests may go although they are not on the internet",
+                   example="10.20.0.0/16"),
+    ] = ""  # fmt: skip
     token_private_key: Annotated[
         str | None,
         about("Ed25519 private key (PEM) that signs access tokens; development makes one", secret=True,
@@ -93,6 +97,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         about("Key (32 bytes in Base64) that seals stored secrets; comma-separated, of which the first one seals",
               secret=True, example="…="),
     ] = None  # fmt: skip
+    sso_issuer: Annotated[
+        str | None,
+        about("Issuer of the OpenID provider by which all people may log in, beside those that tenants connect",
+              example="https://accounts.example"),
+    ] = None  # fmt: skip
+    sso_client_id: Annotated[str | None, about("What that provider calls this service", example="tenantry")] = None
+    sso_client_secret: Annotated[str | None, about("The secret for it", secret=True, example="…")] = None
+    sso_return_urls: Annotated[
+        str, about("Addresses, comma-separated and exact, to which a log-in by a provider may lead back; else /docs")
+    ] = ""
     default_plan: Annotated[Literal["free", "team", "unlimited"], about("Plan of new tenants")] = "unlimited"
     tenant_grace_days: Annotated[
         int, msgspec.Meta(ge=0, le=365), about("Days in which a tenant that its owner has deleted can be restored")

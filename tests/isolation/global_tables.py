@@ -31,6 +31,13 @@ GLOBAL = {
     "role_permissions": Exempt("SELECT", "mirrors what slices declare"),
     "plan_quotas": Exempt("SELECT", "mirrors what slices declare; a plan is the same for all its tenants"),
     "erasures": Exempt("INSERT", "evidence that outlives the tenant; only operators read it"),
+    "sso_domains": Exempt("SELECT", "an address leads to a tenant before anybody is known; only operators write it"),
+    "sso_flows": Exempt(
+        "SELECT INSERT UPDATE DELETE", "who is on the way to an identity provider is not logged in yet"
+    ),
+    "identities": Exempt(
+        "SELECT INSERT UPDATE DELETE", "one person, as an issuer knows them, is a member of many tenants"
+    ),
     "throttles": Exempt("SELECT INSERT UPDATE DELETE", "attempts are counted before anybody knows whose they are"),
     "mail_queue": Exempt("SELECT INSERT UPDATE DELETE", "mail goes to people, many of them nobody's members yet"),
     "alembic_version": Exempt("SELECT", "readiness compares it with the code"),

@@ -14,7 +14,7 @@ from tenantry.db.engine import migration_url
 from tenantry.db.roles import OWNER_ROLE
 from tenantry.errors import NotFound
 
-__all__ = ("KnownTenant", "NoSuchTenant", "all_tenants", "tenant_called")
+__all__ = ("KnownTenant", "NoSuchTenant", "all_tenants", "as_owner", "tenant_called")
 
 
 class KnownTenant(msgspec.Struct, frozen=True):
@@ -41,7 +41,7 @@ class NoSuchTenant(NotFound):
 
 
 def all_tenants(settings: Settings) -> list[KnownTenant]:
-    with _as_owner(settings) as connection:
+    with as_owner(settings) as connection:
         return [KnownTenant(*row) for row in connection.execute(ALL.order_by("slug"))]
 
 
@@ -50,7 +50,7 @@ def tenant_called(settings: Settings, slug: str) -> KnownTenant:
     Raises:
         NoSuchTenant: none is.
     """
-    with _as_owner(settings) as connection:
+    with as_owner(settings) as connection:
         row = connection.execute(ALL.where(column("slug") == slug)).one_or_none()
     if row is None:
         raise NoSuchTenant(f"No tenant is called {slug!r}.")
@@ -58,12 +58,13 @@ def tenant_called(settings: Settings, slug: str) -> KnownTenant:
 
 
 @contextmanager
-def _as_owner(settings: Settings) -> Iterator[Connection]:
+def as_owner(settings: Settings, *, writes: bool = False) -> Iterator[Connection]:
     """Of all roles only the owner may see every tenant, and nothing else of them (policy `operators`)."""
     engine = create_engine(migration_url(settings))
     try:
-        with engine.connect() as connection:
-            connection.execute(text("SET TRANSACTION READ ONLY"))
+        with engine.begin() as connection:
+            if not writes:
+                connection.execute(text("SET TRANSACTION READ ONLY"))
             connection.execute(text(f"SET LOCAL ROLE {OWNER_ROLE}"))
             yield connection
     finally:

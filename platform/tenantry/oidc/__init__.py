@@ -1,0 +1,1 @@
+"""OpenID Connect as a client: how this service believes an identity provider."""
