@@ -85,7 +85,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""
     outbound_networks: Annotated[
         str, about("Networks, comma-separated, to which requests may go although they are not on the internet",
-                   example="10.20.0.0/16"),
+                   example="10.20.0.0/16, …"),
     ] = ""  # fmt: skip
     token_private_key: Annotated[
         str | None,
@@ -100,9 +100,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sso_issuer: Annotated[
         str | None,
         about("Issuer of the OpenID provider by which all people may log in, beside those that tenants connect",
-              example="https://accounts.example"),
+              example="https://accounts.example/…"),
     ] = None  # fmt: skip
-    sso_client_id: Annotated[str | None, about("What that provider calls this service", example="tenantry")] = None
+    sso_client_id: Annotated[str | None, about("What that provider calls this service", example="…")] = None
     sso_client_secret: Annotated[str | None, about("The secret for it", secret=True, example="…")] = None
     sso_return_urls: Annotated[
         str, about("Addresses, comma-separated and exact, to which a log-in by a provider may lead back; else /docs")
