@@ -1,14 +1,14 @@
 """Connections of tenants to their identity providers, and domains that are confirmed for a tenant
 
-Revision: 0017, after 0016
+Revision: 0020, after 0019
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0017"
-down_revision = "0016"
+revision = "0020"
+down_revision = "0019"
 branch_labels = None
 depends_on = None
 

@@ -1,13 +1,13 @@
 """Identities at providers, and log-ins on their way there
 
-Revision: 0018, after 0017
+Revision: 0021, after 0020
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0018"
-down_revision = "0017"
+revision = "0021"
+down_revision = "0020"
 branch_labels = None
 depends_on = None
 
