@@ -10,7 +10,8 @@ from sqlalchemy.types import TypeDecorator
 import tenantry.db.idempotency
 import tenantry.db.rls
 import tenantry.limits.models
-import tenantry.mail.models  # noqa: F401 -- the same
+import tenantry.mail.models
+import tenantry.signing.models  # noqa: F401 -- likewise
 from tenantry.db.base import Base, is_view
 from tenantry.db.migrations import VERSION_TABLE
 from tenantry.db.quotas import declared_quotas

@@ -25,6 +25,7 @@ from tenantry.db.provision import embedded_server
 from tenantry.db.standalone import standalone_database
 from tenantry.plans import Plan
 from tenantry.security.tokens import TokenService
+from tenantry.signing.store import hold_stored_keys
 from tenantry.tenancy.directory import KnownTenant, all_tenants, tenant_called
 from tenantry.tenancy.erasure import erase
 from tenantry.tenancy.export import export
@@ -209,9 +210,14 @@ def signer(settings: Settings) -> TokenService:
     return TokenService.from_settings(settings)
 
 
+async def erase_signed(settings: Settings, tenant: KnownTenant, tokens: TokenService, database: Database) -> str:
+    await hold_stored_keys(tokens.keys, settings, database)
+    return await erase(database, tenant.id, tokens)
+
+
 def erase_all(settings: Settings, due: list[KnownTenant], tokens: TokenService, report: Path | None) -> None:
     for tenant in due:
-        signed = on_database(settings, partial(erase, tenant_id=tenant.id, tokens=tokens))
+        signed = on_database(settings, partial(erase_signed, settings, tenant, tokens))
         if report is None:
             click.echo(signed)
         else:

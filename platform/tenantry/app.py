@@ -22,6 +22,7 @@ from tenantry.outbound import OutboundPlugin
 from tenantry.readiness import Readiness
 from tenantry.security.permissions import declared_permissions
 from tenantry.security.plugin import SecurityPlugin
+from tenantry.signing.plugin import SigningPlugin
 
 __all__ = ("create_app",)
 
@@ -44,6 +45,7 @@ def create_app(settings: Settings | None = None, *, features: str = "features") 
             outbound,
             OpenIdPlugin(outbound.outbound),
             security,
+            SigningPlugin(security),
             GatePlugin(settings, security.tokens, limits.limiter, readiness),
             CataloguePlugin(declared_permissions(slice_modules(features, "permissions"))),
             OpenApiPlugin(),

@@ -89,9 +89,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""  # fmt: skip
     token_private_key: Annotated[
         str | None,
-        about("Ed25519 private key (PEM) that signs access tokens; development makes one", secret=True,
+        about("Private key (PEM) that signs until `tenantry keys` has made others; development makes one", secret=True,
               example="-----BEGIN PRIVATE KEY-----…"),
     ] = None  # fmt: skip
+    signing_algorithm: Annotated[
+        Literal["EdDSA", "RS256", "ES256"], about("Of the keys that `tenantry keys rotate` makes")
+    ] = "EdDSA"
     key_encryption_key: Annotated[
         str | None,
         about("Key (32 bytes in Base64) that seals stored secrets; comma-separated, of which the first one seals",

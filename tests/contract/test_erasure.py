@@ -97,7 +97,7 @@ async def test_nothing_is_left(
     report = await erase(database, acme.id, tokens)
 
     stored = admin.execute("SELECT report FROM erasures WHERE id = %s", [acme.id]).fetchall()
-    claims = jwt.decode(report, tokens.public_key, algorithms=["EdDSA"])
+    claims = jwt.decode(report, tokens.keys.signing.public, algorithms=["EdDSA"])
     tables = [table.name for table in owned_tables()]
     mentioned = admin.execute("SELECT 1 FROM sessions WHERE tenant_id = %s", [acme.id]).fetchall()
     assert [] == [table for table in tables if not before[table]]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from litestar import Litestar
 
 from tenantry.clock import frozen_at, now
+from tenantry.security.keys import KeyRing
 from tenantry.security.plugin import SecurityPlugin
 from tenantry.security.principal import Principal
 from tenantry.security.tokens import CLOCK_SKEW_SECONDS, InvalidToken, TokenService
@@ -29,7 +30,7 @@ MOMENTS = st.one_of(
 
 
 def service(*, remembered: int = 100, key: Ed25519PrivateKey = KEY, issuer: str = ISSUER) -> TokenService:
-    return TokenService(key, issuer=issuer, lifetime=LIFETIME, remembered=remembered)
+    return TokenService(KeyRing.of(key), issuer=issuer, lifetime=LIFETIME, remembered=remembered)
 
 
 def token(number: int, issued: datetime = NOON) -> str:

@@ -38,6 +38,7 @@ GLOBAL = {
     "identities": Exempt(
         "SELECT INSERT UPDATE DELETE", "one person, as an issuer knows them, is a member of many tenants"
     ),
+    "signing_keys": Exempt("SELECT", "the service signs for all tenants; only operators make keys"),
     "throttles": Exempt("SELECT INSERT UPDATE DELETE", "attempts are counted before anybody knows whose they are"),
     "mail_queue": Exempt("SELECT INSERT UPDATE DELETE", "mail goes to people, many of them nobody's members yet"),
     "alembic_version": Exempt("SELECT", "readiness compares it with the code"),

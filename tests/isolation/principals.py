@@ -17,6 +17,7 @@ from tenantry.http.policy import Allow, Policy, Public
 from tenantry.http.visit import SessionRequired
 from tenantry.ids import new_id
 from tenantry.security.api_keys import new_key
+from tenantry.security.keys import KeyRing
 from tenantry.security.permissions import Role, declared_permissions
 from tenantry.security.principal import Principal
 from tenantry.security.tokens import CLOCK_SKEW_SECONDS, InvalidToken, TokenService
@@ -142,7 +143,7 @@ async def expired(stage: Stage) -> Header:
 
 async def of_another_key(stage: Stage) -> Header:
     issuer = jwt.decode(stage.claiming(), options={"verify_signature": False})["iss"]
-    tokens = TokenService(Ed25519PrivateKey.generate(), issuer=issuer, lifetime=timedelta(minutes=5))
+    tokens = TokenService(KeyRing.of(Ed25519PrivateKey.generate()), issuer=issuer, lifetime=timedelta(minutes=5))
     owner = stage.tenant.owner
     return f"Bearer {tokens.issue(Principal(owner.id, owner.session_id, stage.tenant.id))}"
 

@@ -15,6 +15,7 @@ from sqlalchemy import make_url
 
 from tenantry.clock import now
 from tenantry.config import Settings
+from tenantry.security.keys import KeyRing
 from tenantry.security.principal import Principal
 from tenantry.security.tokens import TokenService
 from tenantry.testing.databases import DatabaseUrls
@@ -51,7 +52,7 @@ class Lineup:
 
     def __init__(self, urls: DatabaseUrls, home: Path) -> None:
         self.urls, self.home, self.key = urls, home, Ed25519PrivateKey.generate()
-        self.tokens = TokenService(self.key, issuer=ISSUER, lifetime=TOKEN_LIFETIME)
+        self.tokens = TokenService(KeyRing.of(self.key), issuer=ISSUER, lifetime=TOKEN_LIFETIME)
 
     def all(self) -> list[Contender]:
         service = self.service(SERVICE, "as shipped: every feature on")

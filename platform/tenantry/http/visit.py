@@ -24,6 +24,7 @@ from tenantry.http.plan import RoutePlan
 from tenantry.http.request import body_of
 from tenantry.limits.limiter import Limiter
 from tenantry.security.api_keys import principal_of_key
+from tenantry.security.keys import UnknownKey
 from tenantry.security.principal import CredentialVerifier, Principal
 
 __all__ = ("Gate", "RequestTimeout", "Visit", "pause")
@@ -143,7 +144,12 @@ class Gate:
                 await limiter.let_stranger_in(scope, plan.limit)
             return Visit(plan, scope, self, None)
         try:
-            principal = scope["user"] = self._authenticate(scope)
+            try:
+                principal = self._authenticate(scope)
+            except UnknownKey:
+                await self._verifier.learn()
+                principal = self._authenticate(scope)
+            scope["user"] = principal
         except Unauthenticated:
             await limiter.let_stranger_in(scope)
             raise

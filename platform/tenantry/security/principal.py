@@ -46,5 +46,8 @@ class CredentialVerifier(Protocol):
     def verify(self, credential: bytes) -> Principal:
         """Check a bearer credential without I/O; raises `Unauthenticated`."""
 
+    async def learn(self) -> None:
+        """Look for keys that are new, after `UnknownKey`; then it is worth to check once more."""
+
 
 CurrentPrincipal = NamedDependency[Principal]

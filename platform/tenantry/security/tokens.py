@@ -1,4 +1,4 @@
-"""Access tokens: JWTs signed with Ed25519, checked without I/O.
+"""Access tokens: JWTs, checked without I/O.
 
 A token proves who issued it, never that the session, membership or permission still holds: that is asked of
 the database in the transaction of the effect.
@@ -6,27 +6,25 @@ the database in the transaction of the effect.
 
 import hashlib
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import jwt
 import msgspec
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from jwt.types import Options
 
 from tenantry.clock import now
 from tenantry.config import ConfigurationError, Settings, variable
-from tenantry.errors import Unauthenticated
 from tenantry.ids import new_id
 from tenantry.security.api_keys import KEY_PREFIX, principal_of_key
+from tenantry.security.keys import InvalidToken, KeyRing, SigningKey, generate, key_from_pem, private_bytes
 from tenantry.security.principal import KeyClaim, Principal
+from tenantry.security.vault import kept
 
 __all__ = ("InvalidToken", "TokenService")
 
-ALGORITHM = "EdDSA"
 AUDIENCE = "tenantry"
 TYPE = "at+jwt"
 CLOCK_SKEW_SECONDS = 10  # between the hosts of this service
@@ -34,17 +32,13 @@ REQUIRED_CLAIMS = ["exp", "iat", "nbf", "sub", "aud", "iss", "jti"]
 CHECKS: Options = {
     "require": REQUIRED_CLAIMS,
     "enforce_minimum_key_length": True,
+    "strict_aud": True,
     # PyJWT would check times once, and by a clock that tests cannot move; `verify` does at every use.
     "verify_exp": False,
     "verify_nbf": False,
     "verify_iat": False,
 }
 REMEMBERED = 10_000
-
-
-class InvalidToken(Unauthenticated):
-    code = "invalid_token"
-    title = "The access token is not valid"
 
 
 class _Verified(msgspec.Struct, frozen=True):
@@ -55,6 +49,10 @@ class _Verified(msgspec.Struct, frozen=True):
     ends: datetime
 
 
+class Watch(Protocol):
+    async def learn(self) -> None: ...
+
+
 class TokenService:
     """Remembers the last `remembered` tokens that it verified: the signature is most of what a request computes.
 
@@ -62,25 +60,22 @@ class TokenService:
     of the process gives nobody a credential.
     """
 
-    def __init__(
-        self, private_key: Ed25519PrivateKey, *, issuer: str, lifetime: timedelta, remembered: int = REMEMBERED
-    ) -> None:
+    watch: Watch | None = None
+    """What knows of keys that are new; none in a command."""
+
+    def __init__(self, keys: KeyRing, *, issuer: str, lifetime: timedelta, remembered: int = REMEMBERED) -> None:
         self._verified: dict[bytes, _Verified] = {}
         """By their hashes, the one last used at the end."""
         self._remembered = remembered
-        self._private_key = private_key
-        self.public_key = private_key.public_key()
+        self.keys = keys
+        keys.on_loss.append(self._verified.clear)
         self._issuer = issuer
         self.lifetime = lifetime
-        self._key_id = hashlib.sha256(self.public_key.public_bytes_raw()).hexdigest()[:16]
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "TokenService":
-        if settings.token_private_key:
-            key = _parse(settings.token_private_key.encode())
-        else:
-            key = _parse(_development_key(settings.home_path / "keys" / "token.pem"))
-        return cls(key, issuer=settings.base_url, lifetime=timedelta(seconds=settings.access_token_seconds))
+        keys = KeyRing(_own_key(settings))
+        return cls(keys, issuer=settings.base_url, lifetime=timedelta(seconds=settings.access_token_seconds))
 
     def issue(self, principal: Principal) -> str:
         issued = now()
@@ -105,7 +100,13 @@ class TokenService:
 
     def derived_key(self, purpose: bytes) -> bytes:
         """A secret of 32 bytes that all workers have, of no use for any other purpose."""
-        return HKDF(hashes.SHA256(), 32, salt=None, info=purpose).derive(self._private_key.private_bytes_raw())
+        assert self.keys.own.private is not None
+        return HKDF(hashes.SHA256(), 32, salt=None, info=purpose).derive(private_bytes(self.keys.own.private))
+
+    async def learn(self) -> None:
+        """Ask for keys that are new, after `UnknownKey`."""
+        if self.watch is not None:
+            await self.watch.learn()
 
     def verify(self, credential: bytes) -> Principal:
         if credential.startswith(KEY_PREFIX):
@@ -122,14 +123,17 @@ class TokenService:
         return token.principal
 
     def _signed(self, claims: dict[str, Any], type_: str) -> str:
-        return jwt.encode(claims, self._private_key, ALGORITHM, headers={"kid": self._key_id, "typ": type_})
+        key = self.keys.signing
+        assert key.private is not None
+        return jwt.encode(claims, key.private, key.algorithm, headers={"kid": key.id, "typ": type_})
 
     def _decode(self, credential: bytes) -> _Verified:
         try:
+            signer = self.keys.find(jwt.get_unverified_header(credential).get("kid", ""))
             token = jwt.decode_complete(
                 credential,
-                self.public_key,
-                algorithms=[ALGORITHM],
+                signer.public,
+                algorithms=[signer.algorithm],
                 audience=AUDIENCE,
                 issuer=self._issuer,
                 options=CHECKS,
@@ -139,12 +143,16 @@ class TokenService:
             claims = token["payload"]
             tenant = claims.get("tid")
             session, key = _session_or_key(claims)
-            proven = datetime.fromtimestamp(int(claims["auth_time"]), UTC) if "auth_time" in claims else None
-            principal = Principal(UUID(claims["sub"]), session, UUID(tenant) if tenant else None, key, proven)
-            issued, starts, ends = (datetime.fromtimestamp(int(claims[name]), UTC) for name in ("iat", "nbf", "exp"))
+            proven = _moment(claims["auth_time"]) if "auth_time" in claims else None
+            principal = Principal(
+                UUID(claims["sub"]), session, UUID(tenant) if tenant is not None else None, key, proven
+            )
+            issued, starts, ends = (_moment(claims[name]) for name in ("iat", "nbf", "exp"))
+            if proven is not None and proven > issued:
+                raise InvalidToken
             skew = timedelta(seconds=CLOCK_SKEW_SECONDS)
             return _Verified(principal, max(issued, starts) - skew, ends + skew)
-        except (jwt.PyJWTError, ValueError, TypeError, AttributeError, OverflowError) as error:
+        except (jwt.PyJWTError, ValueError, TypeError, AttributeError, OverflowError, OSError, RecursionError) as error:
             raise InvalidToken from error
 
 
@@ -159,30 +167,21 @@ def _session_or_key(claims: dict[str, Any]) -> tuple[UUID | None, KeyClaim | Non
     return UUID(claims["sid"]), None
 
 
-def _parse(pem: bytes) -> Ed25519PrivateKey:
+def _own_key(settings: Settings) -> SigningKey:
+    """A key that development makes outlives restarts, so that nobody is signed out by them."""
+    given = settings.token_private_key
+    pem = given.encode() if given else kept(settings.home_path / "keys" / "token.pem", _new_pem)
     try:
-        key = serialization.load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError) as error:
-        raise ConfigurationError(f"{variable('token_private_key')}: not an unencrypted private key in PEM") from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise ConfigurationError(f"{variable('token_private_key')}: must be an Ed25519 key")
-    return key
+        return key_from_pem(pem)
+    except ValueError as error:
+        raise ConfigurationError(f"{variable('token_private_key')}: {error}") from error
 
 
-def _development_key(path: Path) -> bytes:
-    """A key that outlives restarts, so that development is not signed out by them; workers race to make it."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not path.exists():
-        pem = Ed25519PrivateKey.generate().private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        draft = path.with_name(f"{path.name}.{new_id()}")
-        draft.touch(mode=0o600)
-        draft.write_bytes(pem)
-        try:
-            path.hardlink_to(draft)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    return path.read_bytes()
+def _new_pem() -> bytes:
+    return private_bytes(generate("EdDSA"), serialization.Encoding.PEM)
+
+
+def _moment(seconds: Any) -> datetime:
+    if type(seconds) is not int:
+        raise InvalidToken
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,91 @@
+"""What operators do with the keys that sign tokens."""
+
+import sys
+
+import msgspec
+import rich_click as click
+from rich.table import Column, Table
+
+from tenantry.clock import now
+from tenantry.config import Settings, load_settings
+from tenantry.console import console, say
+from tenantry.db.provision import embedded_server
+from tenantry.security.vault import Vault
+from tenantry.signing.store import PUBLISHED_BEFORE, add_key, all_keys, retirement_of, withdraw_key
+
+settings_of_command = click.make_pass_decorator(Settings)
+
+
+class ListedKey(msgspec.Struct):
+    id: str
+    algorithm: str
+    state: str
+    signs_from: str
+    verifies_until: str | None
+
+
+@click.group()
+@click.pass_context
+def keys(context: click.Context) -> None:
+    """Keys that sign tokens: list, rotate, withdraw."""
+    context.obj = load_settings(serving=False).settings
+    if {"-h", "--help"}.isdisjoint(sys.argv):
+        context.with_resource(embedded_server(context.obj, say))
+
+
+@keys.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON for each.")
+@settings_of_command
+def list_(settings: Settings, as_json: bool) -> None:
+    """Those of the database, the oldest first."""
+    found = listed(settings)
+    if as_json:
+        for key in found:
+            click.echo(msgspec.json.encode(key))
+        return
+    table = Table(*(Column(name.replace("_", " "), overflow="fold") for name in ListedKey.__struct_fields__))
+    for key in found:
+        table.add_row(*(str(value or "") for value in msgspec.structs.astuple(key)))
+    console.print(table)
+
+
+@keys.command()
+@click.option("--now", "at_once", is_flag=True, help="Sign with it at once, as after the loss of the one before.")
+@settings_of_command
+def rotate(settings: Settings, at_once: bool) -> None:
+    """Make a new key. It is published now and signs in ten minutes; nobody is signed out."""
+    starts = now() if at_once else now() + PUBLISHED_BEFORE
+    made = add_key(settings, Vault.from_settings(settings), settings.signing_algorithm, starts)
+    say(f"Made {made}, which signs from {starts:%Y-%m-%d %H:%M} UTC")
+
+
+@keys.command()
+@click.argument("id")
+@settings_of_command
+def withdraw(settings: Settings, id: str) -> None:
+    """Believe nothing any more that the key ID has signed, as when somebody else has it."""
+    withdraw_key(settings, id)
+    say(f"Withdrew {id}; workers know within half a minute")
+
+
+def listed(settings: Settings) -> list[ListedKey]:
+    rows, moment, made = all_keys(settings), now(), []
+    for row in rows:
+        until = retirement_of(row, rows)
+        if row.withdrawn_at is not None:
+            state = "withdrawn"
+        elif until is not None and until <= moment:
+            state = "retired"
+        elif row.signs_from > moment:
+            state = "published"
+        elif any(row.signs_from < other.signs_from <= moment and not other.withdrawn_at for other in rows):
+            state = "verifies"
+        else:
+            state = "signs"
+        made.append(
+            ListedKey(row.id, row.algorithm, state, row.signs_from.isoformat(), until.isoformat() if until else None)
+        )
+    return made
+
+
+commands = (keys,)
