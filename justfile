@@ -87,6 +87,12 @@ conform *options: setup
     .venv/bin/uv pip install --quiet --no-deps --no-build-isolation --python .conform/venv/bin/python --editable .
     exec .conform/venv/bin/python -m tests.conformance "$@"
 
+# Show which security requirement of OWASP ASVS 5.0 is shown by which test, and whether it passes
+[group('verify')]
+[no-exit-message]
+asvs *options: setup
+    @exec .venv/bin/python -m tests.asvs "$@"
+
 # Everything that CI runs
 [group('verify')]
 [no-exit-message]

@@ -77,6 +77,7 @@ async def test_who_would_wait_too_long_is_told_so(api: Api, account: Account, pa
     assert 200 == served.status_code
 
 
+@pytest.mark.asvs("6.3.8")
 async def test_time_does_not_tell_who_exists(api: Api, account: Account) -> None:
     """An address that nobody has and a wrong password take the same time, and the answers are the same."""
     wrong = credentials(account, password="wrong")

@@ -2,6 +2,8 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from tenantry.clock import frozen_at, now
 from tenantry.ids import new_id
 from tenantry.security.permissions import Role
@@ -19,6 +21,7 @@ async def refresh(api: Api, token: str) -> Any:
     return await api.post("/auth/refresh", json={"refresh_token": token})
 
 
+@pytest.mark.asvs("6.3.8")
 async def test_wrong_password_and_unknown_address_look_alike(api: Api, world: World) -> None:
     """Nobody learns from a failed login whether an account exists."""
     ada = await world.account()
@@ -56,6 +59,7 @@ async def test_switch(api: Api, acme: TenantHandle, globex: TenantHandle) -> Non
     assert problem(403, "tenant_not_available") == foreign
 
 
+@pytest.mark.asvs("7.2.1", "7.4.1")
 async def test_logout_ends_everything_at_once(api: Api, world: World) -> None:
     """After a logout the access token and the refresh token of the session are refused; other sessions go on."""
     ada = await world.account()
@@ -84,6 +88,7 @@ async def test_refresh_keeps_session_and_tenant(api: Api, acme: TenantHandle) ->
     assert 200 == current.status_code
 
 
+@pytest.mark.asvs("10.4.5")
 async def test_stolen_refresh_token_ends_the_session(api: Api, world: World) -> None:
     """A refresh token that is used again ends its whole family, although the answer is an error."""
     tokens = await log_in(api, await world.account())
@@ -142,6 +147,7 @@ async def test_grace_ends(api: Api, world: World) -> None:
     assert problem(401, "invalid_refresh_token") == descendant
 
 
+@pytest.mark.asvs("7.2.2", "10.4.5")
 async def test_concurrent_refreshes_leave_one_descendant(api: Api, world: World) -> None:
     """However many uses of one token race, one of the tokens that they gave is good afterwards."""
     tokens = await log_in(api, await world.account())
