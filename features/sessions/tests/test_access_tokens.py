@@ -49,6 +49,7 @@ def forged(tokens: TokenService, token: str, change: Change) -> str:
         put("claims", "tid", "nowhere"), put("claims", "tid", 5),
         put("claims", "exp", int((now() - timedelta(hours=1)).timestamp())),
         put("claims", "nbf", int((now() + timedelta(hours=1)).timestamp())),
+        put("claims", "auth_time", int((now() + timedelta(hours=1)).timestamp())),
         *(put("claims", claim, None) for claim in ("exp", "iat", "nbf", "sub", "aud", "iss", "jti", "sid")),
     ],
 )  # fmt: skip
