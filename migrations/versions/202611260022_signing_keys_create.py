@@ -1,13 +1,13 @@
 """Signing keys: made by operators, read by the service
 
-Revision: 0017, after 0016
+Revision: 0022, after 0021
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0017"
-down_revision = "0016"
+revision = "0022"
+down_revision = "0021"
 branch_labels = None
 depends_on = None
 
