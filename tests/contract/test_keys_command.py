@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -26,7 +27,9 @@ def test_rotate_list_and_withdraw(urls: DatabaseUrls, tmp_path: Path) -> None:
     done = tenantry(urls, tmp_path, "keys rotate --now", f"keys withdraw {first['id']}", "keys list --json")
     states = {key["id"]: key["state"] for key in map(json.loads, done.stdout.splitlines()[-3:])}
     with psycopg.connect(urls.conninfo) as connection:
-        sealed = dict(connection.execute("SELECT id, sealed_key IS NOT NULL FROM signing_keys").fetchall())
+        sealed: dict[Any, bool] = dict(
+            connection.execute("SELECT id, sealed_key IS NOT NULL FROM signing_keys").fetchall()
+        )
 
     assert [("EdDSA", "signs"), ("EdDSA", "published")] == [(key["algorithm"], key["state"]) for key in (first, second)]
     assert (1, True) == (last.returncode, "last_key" in last.stderr)
