@@ -4,9 +4,10 @@ from litestar import Controller, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
-from features.sessions.dtos import AccessToken, Refresh, Sessions, TenantSwitch, TokenPair
+from features.sessions.dtos import AccessToken, CsrfToken, Refresh, Sessions, TenantSwitch, TokenPair
 from features.sessions.service import SessionService
 from tenantry.http.policy import public, signed_in
+from tenantry.security.browser import CurrentCarrier
 from tenantry.security.principal import CurrentPrincipal
 from tenantry.visitor import CurrentVisitor
 
@@ -17,9 +18,17 @@ class SessionController(Controller):
     path = "/auth"
 
     @post("/refresh", opt=public("the refresh token is the credential"), status_code=200, summary="Refresh")
-    async def refresh(self, data: JSONBody[Refresh], sessions: Service, visitor: CurrentVisitor) -> TokenPair:
-        """Each refresh token works once. Using one again ends the session, except when its reply was just lost."""
-        return await sessions.refresh(data.refresh_token, visitor)
+    async def refresh(self, data: JSONBody[Refresh | None], sessions: Service, visitor: CurrentVisitor) -> TokenPair:
+        """Each refresh token works once. Using one again ends the session, except when its reply was just lost.
+
+        Without a body the token is that of the cookie, and the next one goes into a cookie as well.
+        """
+        return await sessions.refresh(data.refresh_token if data else None, visitor)
+
+    @get("/csrf", opt=signed_in(), summary="Get the token against forged requests")
+    async def csrf(self, carrier: CurrentCarrier, principal: CurrentPrincipal) -> CsrfToken:
+        """For pages whose credential is a cookie: they send it as `X-CSRF-Token` with all but GET."""
+        return CsrfToken(carrier.csrf_token(principal.session))
 
     @post("/switch", opt=signed_in(), status_code=200, summary="Switch to another tenant")
     async def switch(

@@ -15,13 +15,16 @@ class TenantSwitch(Struct, forbid_unknown_fields=True):
     tenant_id: UUID
 
 
-class AccessToken(Struct):
-    access_token: str
+class AccessToken(Struct, kw_only=True, omit_defaults=True):
+    access_token: str = ""
+    """Absent where it is in a cookie."""
     token_type: Literal["Bearer"]
     expires_in: int
     """Seconds."""
     session_id: UUID
     tenant_id: UUID | None
+    csrf_token: str = ""
+    """Only where the credential is a cookie: what `X-CSRF-Token` has to say."""
 
 
 class SessionRecord(Struct):
@@ -37,14 +40,13 @@ class SessionRecord(Struct):
     end_reason: str | None
 
 
-class TokenPair(Struct):
-    access_token: str
-    token_type: Literal["Bearer"]
-    expires_in: int
-    """Seconds."""
-    refresh_token: str
-    session_id: UUID
-    tenant_id: UUID | None
+class TokenPair(AccessToken, kw_only=True, omit_defaults=True):
+    refresh_token: str = ""
+    """Absent where it is in a cookie."""
+
+
+class CsrfToken(Struct):
+    csrf_token: str
 
 
 class Session(Struct):

@@ -12,6 +12,7 @@ from tenantry.visitor import Visitor
 
 MOST_LISTED = 200
 REMEMBERED = timedelta(days=30)
+MOST_KNOWN = 100
 USERS = table("users", column("id"), column("disabled_at"))
 
 
@@ -120,6 +121,11 @@ class SessionRepository:
             .limit(1)
         )
         return tenant_id
+
+    async def visitors(self, user_id: UUID) -> list[Visitor]:
+        """Of their last sessions."""
+        last = select(SessionRow.user_agent, SessionRow.address).where(SessionRow.user_id == user_id)
+        return await self.unit_of_work.structs(last.order_by(SessionRow.last_used_at.desc()).limit(MOST_KNOWN), Visitor)
 
     async def add_refresh_token(self, session_id: UUID, token_hash: bytes, parent_id: UUID | None = None) -> None:
         await self.unit_of_work.execute(

@@ -1,10 +1,11 @@
 """From a proof to a session, from one token to the next, from one tenant to another."""
 
+import re
 from datetime import datetime, timedelta
+from typing import Literal, TypeVar
 from uuid import UUID
 
 import structlog
-from msgspec.structs import asdict
 
 from features.sessions.dtos import AccessToken, Proof, Session, TokenPair
 from features.sessions.errors import InvalidRefreshToken, SessionNotFound, TenantNotAvailable
@@ -18,12 +19,17 @@ from tenantry.db.session import UnitOfWork
 from tenantry.limits.guesses import Budget, counted
 from tenantry.limits.rate import Rate
 from tenantry.limits.throttles import Throttles, throttle_key
+from tenantry.mail import Mailer
+from tenantry.security.browser import TokenCarrier
 from tenantry.security.principal import Principal
 from tenantry.security.secrets import digest, new_secret
 from tenantry.security.tokens import TokenService
 from tenantry.visitor import Visitor
 
 _log = structlog.get_logger("features.sessions")
+T = TypeVar("T", bound=AccessToken)
+VERSION = re.compile(r"\d[\d._]*")
+BEARER: Literal["Bearer"] = "Bearer"
 LOST_REPLY_GRACE = timedelta(seconds=10)
 GUESSING = timedelta(minutes=10)
 
@@ -35,9 +41,12 @@ class SessionService:
         database: Database,
         tokens: TokenService,
         throttles: Throttles,
+        carrier: TokenCarrier,
+        mailer: Mailer,
         settings: Settings,
     ) -> None:
         self.unit_of_work, self.database, self.tokens = unit_of_work, database, tokens
+        self.carrier, self.mailer = carrier, mailer
         self.throttles, self.guesses = throttles, Rate(settings.guesses_per_network, per=GUESSING)
         self.sessions = SessionRepository(unit_of_work)
         self.idle = timedelta(days=settings.refresh_token_days)
@@ -50,9 +59,12 @@ class SessionService:
             TenantNotAvailable: they are no member of the tenant that is asked for.
         """
         chosen = await self._choose_tenant(user_id, proof.only_tenant_id or tenant_id)
+        is_new = await self._is_new_device(user_id, visitor)
         session = await self.sessions.open(user_id, chosen, visitor, proof, self.idle, self.longest)
         refresh_token = new_secret()
         await self.sessions.add_refresh_token(session.id, digest(refresh_token))
+        if is_new:
+            await self.mailer.notify(user_id, "new_device", self.unit_of_work, visitor=visitor)
         _log.info("session.opened", user=str(user_id), session=str(session.id), methods=session.methods)
         return self._pair(session, chosen, refresh_token)
 
@@ -63,21 +75,28 @@ class SessionService:
         await self.unit_of_work.flush()
         return self._access(session, session.tenant_id)
 
-    async def refresh(self, presented: str, visitor: Visitor) -> TokenPair:
-        """
+    async def refresh(self, given: str | None, visitor: Visitor) -> TokenPair:
+        """By the token that is given, else by the one in the cookie.
+
         Raises:
             InvalidRefreshToken: it is none, or its session has ended, or ends with this.
             TooManyAttempts: too many of its network were none.
+            CsrfFailed: it is in a cookie, and another page sent it.
         """
+        presented = self.carrier.refresh_token() if given is None else given
+        if presented is None:
+            raise InvalidRefreshToken
         async with counted(self.throttles, Budget("refresh-network", throttle_key(visitor.network), self.guesses)):
-            return await self._refreshed(presented, visitor)
+            return await self._refreshed(presented, visitor, by_cookie=given is None)
 
-    async def _refreshed(self, presented: str, visitor: Visitor) -> TokenPair:
+    async def _refreshed(self, presented: str, visitor: Visitor, *, by_cookie: bool) -> TokenPair:
         refresh_token = new_secret()
         # Commits also when the answer is an error: the end of a stolen family must outlive it.
         async with self.database.transaction() as unit_of_work:
             sessions = SessionRepository(unit_of_work)
             found = await sessions.refresh_token(digest(presented))
+            if found is not None and by_cookie:
+                self.carrier.require_own_page(found[1].id)
             if found is not None and await self._rotate(sessions, *found, refresh_token):
                 found[1].visited(visitor, self.idle)
                 session = found[1]
@@ -100,6 +119,7 @@ class SessionService:
 
     async def log_out(self, principal: Principal) -> None:
         await self.sessions.end(principal.session, "logged_out")
+        self.carrier.clear()
         _log.info("session.ended", session=str(principal.session), reason="logged_out")
 
     async def live(self, principal: Principal) -> list[Session]:
@@ -117,6 +137,11 @@ class SessionService:
     async def end_others(self, principal: Principal) -> None:
         ended = await self.sessions.end_all(principal.subject_id, "ended_by_its_owner", but=principal.session)
         _log.info("sessions.ended", user=str(principal.subject_id), count=ended, reason="ended_by_its_owner")
+
+    async def _is_new_device(self, user_id: UUID, visitor: Visitor) -> bool:
+        """Whether none of their earlier sessions had it in this network. The very first is no news."""
+        earlier = await self.sessions.visitors(user_id)
+        return bool(earlier) and known_by(visitor) not in map(known_by, earlier)
 
     async def _choose_tenant(self, user_id: UUID, asked: UUID | None) -> UUID | None:
         """The one asked for, else the last used, else the only one, else none."""
@@ -146,12 +171,30 @@ class SessionService:
         return True
 
     def _access(self, session: SessionRow, tenant_id: UUID | None) -> AccessToken:
-        seconds = int(self.tokens.lifetime.total_seconds())
-        principal = Principal(session.user_id, session.id, tenant_id, authenticated_at=session.authenticated_at)
-        return AccessToken(self.tokens.issue(principal), "Bearer", seconds, session.id, tenant_id)
+        return self._handed_out(AccessToken, session, tenant_id)
 
     def _pair(self, session: SessionRow, tenant_id: UUID | None, refresh_token: str) -> TokenPair:
-        return TokenPair(**asdict(self._access(session, tenant_id)), refresh_token=refresh_token)
+        return self._handed_out(TokenPair, session, tenant_id, refresh_token=refresh_token)
+
+    def _handed_out(self, type_: type[T], session: SessionRow, tenant_id: UUID | None, **secrets: str) -> T:
+        principal = Principal(session.user_id, session.id, tenant_id, authenticated_at=session.authenticated_at)
+        secrets["access_token"] = self.tokens.issue(principal)
+        if self.carrier.uses_cookies:
+            carried = self.carrier.carry(session.id, secrets["access_token"], secrets.get("refresh_token"))
+            secrets = {"csrf_token": carried}
+        seconds = int(self.tokens.lifetime.total_seconds())
+        return type_(
+            token_type=BEARER,
+            expires_in=seconds,
+            session_id=session.id,
+            tenant_id=tenant_id,
+            **secrets,
+        )
+
+
+def known_by(visitor: Visitor) -> tuple[str, str]:
+    """Versions change every month, and make no other device."""
+    return VERSION.sub("", visitor.user_agent), visitor.network
 
 
 def is_recent(moment: datetime | None) -> bool:

@@ -117,6 +117,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     idempotency_key_hours: Annotated[
         int, msgspec.Meta(ge=1, le=720), about("Hours for which the answer to an Idempotency-Key is kept")
     ] = 24
+    browser_origins: Annotated[
+        str,
+        about("Other origins, comma-separated, whose pages may use cookies: a proxy's own name"),
+    ] = ""
     access_token_seconds: Annotated[int, msgspec.Meta(ge=30, le=3600), about("Life of an access token")] = 600
     refresh_token_days: Annotated[
         int, msgspec.Meta(ge=1, le=365), about("Days without use after which a session ends")

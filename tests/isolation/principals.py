@@ -17,11 +17,13 @@ from tenantry.http.policy import Allow, Policy, Public
 from tenantry.http.visit import SessionRequired
 from tenantry.ids import new_id
 from tenantry.security.api_keys import new_key
+from tenantry.security.browser import CsrfFailed
 from tenantry.security.keys import KeyRing
 from tenantry.security.permissions import Role, declared_permissions
 from tenantry.security.principal import Principal
 from tenantry.security.tokens import CLOCK_SKEW_SECONDS, InvalidToken, TokenService
 from tenantry.testing import Key, TenantHandle, World
+from tests.isolation.cookies import Header, cookie, cookie_and_token, cookie_with_a_key
 
 __all__ = (
     "DEMOTE",
@@ -39,7 +41,7 @@ __all__ = (
     "expected",
 )
 
-REFUSALS = DENIALS.keys() | {Unauthenticated.code, InvalidToken.code, SessionRequired.code}
+REFUSALS = DENIALS.keys() | {CsrfFailed.code, Unauthenticated.code, InvalidToken.code, SessionRequired.code}
 """What only the gate answers, before any code of a slice has run."""
 
 
@@ -79,9 +81,6 @@ class Stage:
         await self.tenant.run(text(statement).bindparams(**wanted))
 
 
-Header = str | None
-
-
 class Caller(NamedTuple):
     header: Callable[[Stage], Awaitable[Header]]
     signed_in: Refusal | None = None
@@ -90,12 +89,16 @@ class Caller(NamedTuple):
     """Of routes that ask for a permission, whoever has it."""
     role: Role | None = None
     """What the caller is in the tenant, where that decides."""
+    unsafe: Refusal | None = None
+    """Of all that changes something, before anything else is looked at."""
 
 
-def expected(policy: Policy, caller: Caller) -> Refusal | None:
+def expected(policy: Policy, caller: Caller, method: str = "GET") -> Refusal | None:
     """None where the gate lets the caller through."""
     if isinstance(policy, Public):
         return None
+    if caller.unsafe is not None and method != "GET":
+        return caller.unsafe
     if not isinstance(policy, Allow):
         return caller.signed_in
     if policy.fresh_auth is True and caller.signed_in == PERSONAL:
@@ -214,6 +217,7 @@ ENDED, DISABLED = Refusal(401, "session_ended"), Refusal(401, "account_disabled"
 STRANGER = Refusal(403, "not_a_member")
 PERSONAL = Refusal(403, "session_required")
 NO_KEY, REVOKED = Refusal(401, "invalid_api_key"), Refusal(401, "api_key_revoked")
+FORGED = Refusal(403, "csrf_failed")
 SUSPENDED = Refusal(403, "tenant_suspended")
 SCOPES = sorted(each.name for each in declared_permissions(slice_modules("features", "permissions")))
 DISABLE = "UPDATE users SET disabled_at = now() WHERE id = :user"
@@ -249,6 +253,13 @@ PRINCIPALS = {
     "suspended tenant": Caller(after(SUSPEND), None, SUSPENDED),
     "demoted owner": Caller(after(DEMOTE), None, None, Role.viewer),
     **{role.name: Caller(holder(role), None, None, role) for role in Role},
+    "cookie of a member": Caller(cookie(), None, None, Role.member),
+    "cookie without the token": Caller(cookie(shows_token=False), None, None, Role.member, FORGED),
+    "cookie for a page elsewhere": Caller(cookie(origin="https://evil.example"), None, None, Role.member, FORGED),
+    "cookie for a page of a neighbour": Caller(cookie(site="same-site"), None, None, Role.member, FORGED),
+    "cookie from nowhere": Caller(cookie(origin=""), None, None, Role.member, FORGED),
+    "cookie with a key": Caller(cookie_with_a_key, ANONYMOUS, ANONYMOUS),
+    "cookie and token": Caller(cookie_and_token, ANONYMOUS, ANONYMOUS),
     "key with a typing error": Caller(key_with_a_typing_error, NO_KEY, NO_KEY),
     "key that never was": Caller(key_that_never_was, PERSONAL, NO_KEY),
     "key with another secret": Caller(key_with_another_secret, PERSONAL, NO_KEY),

@@ -215,6 +215,32 @@ def _signs_for_any_site() -> None:
 
 
 FACTORS, PASSKEYS = ("features/mfa",), ("features/passkeys",)
+
+
+def _trusts_any_page() -> None:
+    from tenantry.security.browser import BrowserMode
+
+    patch.object(BrowserMode, "require_own_origin", lambda *_: None).start()
+
+
+def _trusts_any_csrf_token() -> None:
+    patch("tenantry.security.browser.hmac.compare_digest", return_value=True).start()
+
+
+def _believes_cookies_beside_headers() -> None:
+    from tenantry.http.visit import Gate
+
+    original = Gate._authenticate
+
+    def authenticate(self: Gate, scope: Any) -> Any:
+        headers = [each for each in scope["headers"] if each[0] != b"cookie"]
+        has_other = any(name in (b"authorization", b"x-api-key") for name, _ in headers)
+        seen: Any = {**scope, "headers": headers} if has_other else scope
+        return original(self, seen)
+
+    patch.object(Gate, "_authenticate", authenticate).start()
+
+
 IN_CODE = {
     each.what: each
     for each in (
@@ -223,6 +249,9 @@ IN_CODE = {
         Sabotage("a refusal is forgotten once a handler has caught it", LANE, code=_forgets_refusals),
         Sabotage("tokens are believed without their signature", REQUESTS[1:], code=_believes_any_token),
         Sabotage("API keys are believed without their secret", REQUESTS[1:] + SLICES, code=_believes_any_secret),
+        Sabotage("a page of any origin is believed", REQUESTS[1:], code=_trusts_any_page),
+        Sabotage("any token against forged requests is believed", REQUESTS[1:], code=_trusts_any_csrf_token),
+        Sabotage("a cookie beside another credential is ignored", REQUESTS[1:], code=_believes_cookies_beside_headers),
         Sabotage("cache keys forget the tenant", ("tests/contract/test_cache.py",), code=_forgets_tenant_in_cache_keys),
         Sabotage("roles are granted that nobody holds", SLICES, code=_grants_anything),
         Sabotage("idempotency keys are anybody's", ("tests/contract/test_idempotency.py",), code=_shares_keys),

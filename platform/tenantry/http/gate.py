@@ -17,7 +17,9 @@ from tenantry.http.visit import Gate
 from tenantry.http.ways import LongWay, ShortWay
 from tenantry.limits.limiter import Limiter
 from tenantry.readiness import NotReady, Readiness
-from tenantry.security.principal import CredentialVerifier, Principal
+from tenantry.security.browser import BrowserMode, TokenCarrier, carrier_of
+from tenantry.security.principal import Principal
+from tenantry.security.tokens import TokenService
 from tenantry.visitor import visitor_of
 
 __all__ = ("GatePlugin",)
@@ -26,19 +28,22 @@ __all__ = ("GatePlugin",)
 class GatePlugin(InitPlugin):
     """Puts the gate before every route, and watches that the database knows the permissions they ask for."""
 
-    def __init__(
-        self, settings: Settings, verifier: CredentialVerifier, limiter: Limiter, readiness: Readiness
-    ) -> None:
-        self.gate = Gate(verifier, limiter, settings)
+    def __init__(self, settings: Settings, tokens: TokenService, limiter: Limiter, readiness: Readiness) -> None:
+        self.browser = BrowserMode(settings, tokens)
+        self.gate = Gate(tokens, self.browser, limiter, settings)
         self.short: ShortWay | None = None
         readiness.add("permissions", self._check_permissions)
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         app_config.middleware.append(self._long_way)
         app_config.dependencies["principal"] = Provide(principal_of, sync_to_thread=False)
+        app_config.dependencies["carrier"] = Provide(self._carrier, sync_to_thread=False)
         app_config.dependencies["visitor"] = Provide(visitor_of, sync_to_thread=False)
         app_config.on_startup += [self._shorten, self._start]
         return app_config
+
+    def _carrier(self, scope: Scope) -> TokenCarrier:
+        return carrier_of(self.browser, scope)
 
     def _long_way(self, app: ASGIApp) -> LongWay:
         return LongWay(app, self.gate, lambda: self.short)

@@ -33,6 +33,7 @@ from tenantry.limits.load import Load
 from tenantry.observability.access import log_access
 from tenantry.observability.metrics import metrics
 from tenantry.observability.tracing import trace_id
+from tenantry.security.browser import CARRIER, set_cookies
 
 __all__ = ("HttpPlugin", "OutermostLayer")
 
@@ -145,6 +146,8 @@ class OutermostLayer:
         method = scope.get("method")
         if message["status"] < 400 and "links" in scope["state"]:
             message["headers"] = [*message["headers"], link_of(scope)]
+        if message["status"] < 400 and CARRIER in scope["state"]:
+            message["headers"] = [*message["headers"], *set_cookies(scope)]
         if limits := scope["state"].get(HEADERS):
             message["headers"] = [*message["headers"], *limits]
         if self.doors.origins:

@@ -66,13 +66,15 @@ class BodyRule(msgspec.Struct, frozen=True):
     media_types: tuple[str, ...]
     """None where the handler takes no body."""
     annotation: Any
+    is_optional: bool = False
 
 
 @lru_cache(maxsize=4096)
 def body_rule(handler: HTTPRouteHandler) -> BodyRule:
     largest = handler.resolve_request_max_body_size() or inf
     data = handler.parsed_fn_signature.parameters.get("data")
-    return BodyRule(largest, taken_types(handler), Any if data is None else data.annotation)
+    annotation = Any if data is None else data.annotation
+    return BodyRule(largest, taken_types(handler), annotation, is_optional(annotation))
 
 
 async def body_of(scope: Scope, receive: Receive) -> bytes:
@@ -95,7 +97,9 @@ async def body_of(scope: Scope, receive: Receive) -> bytes:
     finally:
         if load is not None:
             load.running += 1
-    if rule.media_types:
+    if rule.is_optional and not body:
+        body = b"null"
+    elif rule.media_types:
         if not body:
             raise MalformedBody("A body is required.")
         refuse_content_type(_header(scope, b"content-type"), rule.media_types, str(scope.get("method")))
@@ -148,6 +152,10 @@ def decode_body(body: bytes, type_: Any) -> Any:
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise MalformedBody from error
     raise Unprocessable(errors=msgspec.to_builtins(faults))
+
+
+def is_optional(type_: Any) -> bool:
+    return get_origin(type_) in (Union, UnionType) and NoneType in get_args(type_)
 
 
 def refuse_depth(body: bytes) -> None:

@@ -24,6 +24,7 @@ from tenantry.http.plan import RoutePlan
 from tenantry.http.request import body_of
 from tenantry.limits.limiter import Limiter
 from tenantry.security.api_keys import principal_of_key
+from tenantry.security.browser import ACCESS_COOKIE, BrowserMode, cookie_of
 from tenantry.security.keys import UnknownKey
 from tenantry.security.principal import CredentialVerifier, Principal
 
@@ -130,8 +131,10 @@ class Gate:
     database: Database
     """There once the application has started."""
 
-    def __init__(self, verifier: CredentialVerifier, limiter: Limiter, settings: Settings) -> None:
-        self._verifier = verifier
+    def __init__(
+        self, verifier: CredentialVerifier, browser: BrowserMode, limiter: Limiter, settings: Settings
+    ) -> None:
+        self._verifier, self._browser = verifier, browser
         self.limiter = limiter
         self._fresh = timedelta(seconds=settings.fresh_auth_seconds)
         self.key_life = timedelta(hours=settings.idempotency_key_hours)
@@ -188,12 +191,18 @@ class Gate:
 
     def _authenticate(self, scope: Scope) -> Principal:
         """Of the one credential that there is: of two, nobody could say which one a proxy or a log believed in."""
-        found = None
+        found, has_cookies = None, False
         for header in scope["headers"]:
             if header[0] in CREDENTIALS:
                 if found is not None:
                     raise Unauthenticated("Send one credential.")
                 found = header
+            elif header[0] == b"cookie":
+                has_cookies = True
+        if has_cookies and (cookie := cookie_of(scope, ACCESS_COOKIE)) is not None:
+            if found is not None:
+                raise Unauthenticated("Send one credential.")
+            return self._browser.authenticate(cookie, scope, self._verifier)
         name, value = found or (b"", b"")
         if name == b"x-api-key" and (key := value.strip()):
             return principal_of_key(key)
