@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
-from typing import Any, get_origin
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin
 
 import msgspec
 import pytest
@@ -186,6 +187,12 @@ async def test_every_error_is_a_problem(document: Document) -> None:
             assert media_type == PROBLEM or status == "503"
 
 
+def demanded(annotation: Any) -> Any:
+    """Of a body that can be left out, what it is where it is not."""
+    options = [each for each in get_args(annotation) if each is not NoneType]
+    return options[0] if get_origin(annotation) is UnionType and len(options) == 1 else annotation
+
+
 def name_of(body: Any) -> str:
     return str((named_struct(body) if get_origin(body) else body).__name__)
 
@@ -194,7 +201,7 @@ async def test_example_of_a_request_is_accepted(app: Litestar, document: Documen
     """The type that a handler reads takes the example that the document shows for it."""
     schemas = document["components"]["schemas"]
     bodies = {
-        handler.parsed_fn_signature.parameters["data"].annotation
+        demanded(handler.parsed_fn_signature.parameters["data"].annotation)
         for route in app.routes
         if isinstance(route, HTTPRoute)
         for handler in route.route_handlers

@@ -144,10 +144,8 @@ class OutermostLayer:
 
     def _complete(self, message: HTTPResponseStartEvent, scope: Scope, identifier: str) -> None:
         method = scope.get("method")
-        if message["status"] < 400 and "links" in scope["state"]:
-            message["headers"] = [*message["headers"], link_of(scope)]
-        if message["status"] < 400 and CARRIER in scope["state"]:
-            message["headers"] = [*message["headers"], *set_cookies(scope)]
+        if message["status"] < 400:
+            add_noted(message, scope)
         if limits := scope["state"].get(HEADERS):
             message["headers"] = [*message["headers"], *limits]
         if self.doors.origins:
@@ -163,6 +161,14 @@ class OutermostLayer:
             headers["Content-Security-Policy"] = PAGE_POLICY
         for name, value in SECURITY_HEADERS.items():
             headers.setdefault(name, value)
+
+
+def add_noted(message: HTTPResponseStartEvent, scope: Scope) -> None:
+    """What was noted for the answer while it was made."""
+    if "links" in scope["state"]:
+        message["headers"] = [*message["headers"], link_of(scope)]
+    if CARRIER in scope["state"]:
+        message["headers"] = [*message["headers"], *set_cookies(scope)]
 
 
 def is_special(headers: Iterable[tuple[bytes, bytes]]) -> bool:
