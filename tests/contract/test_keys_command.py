@@ -19,6 +19,9 @@ def urls(databases: TestDatabases) -> Iterator[DatabaseUrls]:
         yield urls
 
 
+KEPT = "SELECT id, sealed_key IS NOT NULL FROM signing_keys"
+
+
 def test_rotate_list_and_withdraw(urls: DatabaseUrls, tmp_path: Path) -> None:
     """A key that signs at once, one that is published first, and what is withdrawn loses its private part."""
     made = tenantry(urls, tmp_path, "keys rotate --now", "keys rotate", "keys list --json")
