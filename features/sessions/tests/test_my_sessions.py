@@ -105,7 +105,7 @@ async def test_sessions_of_others(api: Api, world: World) -> None:
 
 
 @pytest.mark.asvs("7.5.2")
-@pytest.mark.parametrize("path", ["/auth/sessions", f"/auth/sessions/{new_id()}"])
+@pytest.mark.parametrize("path", ["/auth/sessions", f"/auth/sessions/{UUID(int=7)}"])
 async def test_ending_sessions_needs_a_fresh_proof(api: Api, world: World, path: str) -> None:
     """Who has been logged in for long proves again who they are before they end sessions."""
     with frozen_at(now() - timedelta(seconds=LIMITS.fresh_auth_seconds + 1)):
