@@ -18,6 +18,7 @@ import psycopg
 import pytest
 
 from tenantry.testing.databases import DatabaseUrls, TestDatabases
+from tests.isolation import broken_logins
 from tests.isolation.catalogue import TENANT_COLUMN, metadata_tables
 
 __all__ = ("IN_CODE", "Sabotage", "in_the_database")
@@ -178,69 +179,7 @@ def _shares_keys() -> None:
     patch.object(Keyed, "__init__", begin).start()
 
 
-def _asks_for_nothing_fresh() -> None:
-    patch("tenantry.http.visit.Gate._require_fresh", lambda *_: None).start()
-
-
-def _answers(place: str, value: object) -> Callable[[], None]:
-    """Let a coroutine function answer this, whatever it is asked."""
-
-    async def answer(*_: Any, **__: Any) -> Any:
-        return value
-
-    def begin() -> None:
-        patch(place, answer).start()
-
-    return begin
-
-
-def _verifies_no_owner() -> None:
-    from webauthn import verify_authentication_response as original
-
-    def verify(**given: Any) -> Any:
-        return original(**given | {"require_user_verification": False})
-
-    patch("features.passkeys.service.verify_authentication_response", verify).start()
-
-
-def _signs_for_any_site() -> None:
-    from webauthn import verify_authentication_response as original
-    from webauthn.helpers import parse_client_data_json
-
-    def verify(**given: Any) -> Any:
-        said = parse_client_data_json(given["credential"].response.client_data_json)
-        return original(**given | {"expected_origin": said.origin})
-
-    patch("features.passkeys.service.verify_authentication_response", verify).start()
-
-
 FACTORS, PASSKEYS = ("features/mfa",), ("features/passkeys",)
-
-
-def _trusts_any_page() -> None:
-    from tenantry.security.browser import BrowserMode
-
-    patch.object(BrowserMode, "require_own_origin", lambda *_: None).start()
-
-
-def _trusts_any_csrf_token() -> None:
-    patch("tenantry.security.browser.hmac.compare_digest", return_value=True).start()
-
-
-def _believes_cookies_beside_headers() -> None:
-    from tenantry.http.visit import Gate
-
-    original = Gate._authenticate
-
-    def authenticate(self: Gate, scope: Any) -> Any:
-        headers = [each for each in scope["headers"] if each[0] != b"cookie"]
-        has_other = any(name in (b"authorization", b"x-api-key") for name, _ in headers)
-        seen: Any = {**scope, "headers": headers} if has_other else scope
-        return original(self, seen)
-
-    patch.object(Gate, "_authenticate", authenticate).start()
-
-
 IN_CODE = {
     each.what: each
     for each in (
@@ -249,34 +188,46 @@ IN_CODE = {
         Sabotage("a refusal is forgotten once a handler has caught it", LANE, code=_forgets_refusals),
         Sabotage("tokens are believed without their signature", REQUESTS[1:], code=_believes_any_token),
         Sabotage("API keys are believed without their secret", REQUESTS[1:] + SLICES, code=_believes_any_secret),
-        Sabotage("a page of any origin is believed", REQUESTS[1:], code=_trusts_any_page),
-        Sabotage("any token against forged requests is believed", REQUESTS[1:], code=_trusts_any_csrf_token),
-        Sabotage("a cookie beside another credential is ignored", REQUESTS[1:], code=_believes_cookies_beside_headers),
+        Sabotage("a page of any origin is believed", REQUESTS[1:], code=broken_logins.trusts_any_page),
+        Sabotage(
+            "any token against forged requests is believed", REQUESTS[1:], code=broken_logins.trusts_any_csrf_token
+        ),
+        Sabotage(
+            "a cookie beside another credential is ignored",
+            REQUESTS[1:],
+            code=broken_logins.believes_cookies_beside_headers,
+        ),
         Sabotage("cache keys forget the tenant", ("tests/contract/test_cache.py",), code=_forgets_tenant_in_cache_keys),
         Sabotage("roles are granted that nobody holds", SLICES, code=_grants_anything),
         Sabotage("idempotency keys are anybody's", ("tests/contract/test_idempotency.py",), code=_shares_keys),
         Sabotage(
-            "nobody proves again who they are", ("tests/contract/test_fresh_auth.py",), code=_asks_for_nothing_fresh
+            "nobody proves again who they are",
+            ("tests/contract/test_fresh_auth.py",),
+            code=broken_logins.asks_for_nothing_fresh,
         ),
         Sabotage(
             "factors change without being shown",
             FACTORS + PASSKEYS,
-            code=_answers("features.mfa.service.FactorService.require_proof", None),
+            code=broken_logins.answers("features.mfa.service.FactorService.require_proof", None),
         ),
-        Sabotage("a code works twice", FACTORS, code=_answers("features.mfa.repository.TotpRepository.redeem", True)),
-        Sabotage("guesses are not counted", FACTORS, code=_answers("features.mfa.service._passes", True)),
+        Sabotage(
+            "a code works twice",
+            FACTORS,
+            code=broken_logins.answers("features.mfa.repository.TotpRepository.redeem", True),
+        ),
+        Sabotage("guesses are not counted", FACTORS, code=broken_logins.answers("features.mfa.service._passes", True)),
         Sabotage(
             "a passkey's signature works twice",
             PASSKEYS,
-            code=_answers("features.passkeys.repository.CeremonyRepository.redeem", True),
+            code=broken_logins.answers("features.passkeys.repository.CeremonyRepository.redeem", True),
         ),
         Sabotage(
             "a copied passkey is not noticed",
             PASSKEYS,
-            code=_answers("features.passkeys.repository.PasskeyRepository.count", True),
+            code=broken_logins.answers("features.passkeys.repository.PasskeyRepository.count", True),
         ),
-        Sabotage("a passkey alone need not verify its owner", PASSKEYS, code=_verifies_no_owner),
-        Sabotage("a passkey signs for any site", PASSKEYS, code=_signs_for_any_site),
+        Sabotage("a passkey alone need not verify its owner", PASSKEYS, code=broken_logins.verifies_no_owner),
+        Sabotage("a passkey signs for any site", PASSKEYS, code=broken_logins.signs_for_any_site),
         Sabotage("changes heed no version", ("tests/contract/test_conditional.py",), code=_heeds_no_version),
     )
 }
