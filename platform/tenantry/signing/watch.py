@@ -26,6 +26,7 @@ class KeyWatch:
         self._asking = asyncio.Lock()
         self._asked = float("-inf")
         self.loads = 0
+        self._task: asyncio.Task[None] | None = None
 
     async def start(self, app: Litestar) -> None:
         self._database = app.state.database
@@ -33,9 +34,10 @@ class KeyWatch:
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
+        if self._task is not None:  # else the start has failed
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
 
     async def learn(self) -> None:
         """The keys are those of the last `LEAST_SECONDS` when it returns."""
