@@ -66,7 +66,7 @@ async def test_answer_does_not_tell_who_is_registered(api: Api, world: World, ma
     new_password = await api.post("/auth/login", json={"email": ada.email, "password": "another password"})
 
     assert (known.status_code, known.json()) == (new.status_code, new.json())
-    assert "already have an account" in mailbox.to(ada.email)[-1]["Subject"]
+    assert any("already have an account" in mail["Subject"] for mail in mailbox.to(ada.email))
     assert 200 == old_password.status_code
     assert problem(401, "invalid_credentials") == new_password
 

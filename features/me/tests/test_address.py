@@ -47,7 +47,8 @@ async def test_both_ends_confirm(api: Api, world: World, mailbox: Mailbox, old_f
     assert (202, '{"status":"confirmations_sent"}') == asked
     assert ("waiting", "invalid_address_change", ada.email) == (once, again, between)
     assert ("changed", new, [401, 200]) == (twice, await address(api, ada), logins)
-    assert all("was changed" in mailbox.to(email)[-1]["Subject"] for email in (ada.email, new))
+    for email in (ada.email, new):
+        assert any("was changed" in mail["Subject"] for mail in mailbox.to(email))
     assert "invalid_address_change" == await confirm(api, second)
 
 

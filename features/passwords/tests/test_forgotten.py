@@ -62,7 +62,7 @@ async def test_from_mail_to_log_in(caller: Api, world: World, mailbox: Mailbox) 
     )  # fmt: skip
     assert problem(401, "invalid_credentials") == old
     assert problem(401, "session_ended") == session
-    assert "password was changed" in mailbox.to(ada.email)[-1]["Subject"]
+    assert any("password was changed" in mail["Subject"] for mail in mailbox.to(ada.email))
 
 
 async def test_link_names_the_public_url_only(caller: Api, world: World, mailbox: Mailbox) -> None:
