@@ -22,7 +22,7 @@ from tests.isolation.operations import Contract
 ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<=-)[0-9a-f]{12}"
 """One, or the end of one, as in a tenant's slug."""
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)"
-SECRETS = {"access_token", "csrf_token", "refresh_token", "request_id", "next_cursor", "key", "hint"}
+SECRETS = {"access_token", "challenge", "csrf_token", "refresh_token", "request_id", "next_cursor", "key", "hint"}
 NEVER = str(new_id())
 TEXTS = [
     "Apollo", "apollo", "Äpfel & Birnen", "漢字 🚀", "a%b_c\\d", "x' OR '1'='1", "$1 :name %s", " two  blanks ", "\t",

@@ -103,7 +103,10 @@ async def test_nothing_is_left(
     assert [] == [table for table in tables if not before[table]]
     assert {**before, "tenants": 1} == claims["deleted"]
     assert dict.fromkeys(tables, 0) == counts(admin, acme)
-    assert dict.fromkeys(sorted([*tables, "login_challenges", "sessions"]), 0) == claims["remaining"]
+    assert (
+        dict.fromkeys(sorted([*tables, "login_challenges", "sessions", "sso_domains", "sso_flows"]), 0)
+        == claims["remaining"]
+    )
     assert others == counts(admin, globex)
     assert ([(report,)], []) == (stored, mentioned)
     assert str(acme.id) == claims["tenant"]

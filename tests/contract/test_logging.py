@@ -68,7 +68,7 @@ async def production(app: Litestar, settings: Settings) -> AsyncIterator[Api]:
     service = create_app(msgspec.structs.replace(settings, env="production", public_url="https://tenantry.example"))
     async with service.lifespan():
         transport = httpx.ASGITransport(app=service)  # type: ignore[arg-type]  # Litestar's own types are narrower
-        async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="https://tenantry.example") as client:
             yield Api(client)
 
 

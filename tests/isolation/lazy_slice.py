@@ -23,6 +23,7 @@ from features.projects.repository import ProjectRepository
 from tenantry.db.database import Database
 from tenantry.errors import Conflict, NotFound, Unprocessable
 from tenantry.feature import Feature
+from tenantry.http.page import lists
 from tenantry.http.policy import allow
 
 Projects = NamedDependency[ProjectRepository]
@@ -71,7 +72,7 @@ class LazyController(Controller):
         return "a secret"
 """
 EFFECT = """
-    @get("/effect/{name}", opt=allow(READ))
+    @get("/effect/{name}", opt=allow(READ){more})
     async def effect_{name}(self, {name}: {type}) -> str:
         EFFECTS.append("{name}")
         return "a secret"
@@ -88,9 +89,13 @@ TYPES = {
     "state": "State",
     "number": "FromQuery[int] = 7",
 }
+MORE = {"page": " | lists(ProjectRepository)"}
 
 
 def lazy_slice(names: Iterable[str]) -> str:
     """The source of its plugin, with a handler for each name that takes an argument of that name."""
-    effects = [EFFECT.format(name=name, type=TYPES.get(name, "NamedDependency[Any]")) for name in sorted(names)]
+    effects = [
+        EFFECT.format(name=name, type=TYPES.get(name, "NamedDependency[Any]"), more=MORE.get(name, ""))
+        for name in sorted(names)
+    ]
     return PLUGIN + "".join(effects) + FEATURE

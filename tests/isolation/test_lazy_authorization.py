@@ -19,9 +19,9 @@ from tests.isolation.operations import handlers
 from tests.isolation.principals import DEMOTE, DISABLE, EXPIRE, NARROW, REMOVE, REVOKE, SUSPEND, Stage
 
 PACKAGE = "planted_authorization"
-HARMLESS = {"catalogue", "unit_of_work", "principal"}
+HARMLESS = {"catalogue", "unit_of_work", "principal", "visitor"}
 """Of what the platform provides to every handler; by all else it could reach beyond its transaction."""
-HARMLESS_ARGUMENTS = ["catalogue", "number", "page", "principal", "projects", "service", "unit_of_work"]
+HARMLESS_ARGUMENTS = ["catalogue", "number", "page", "principal", "projects", "service", "unit_of_work", "visitor"]
 OUTWARD = ["reaching", "request", "scope", "state"]
 
 END_SESSION = "UPDATE sessions SET ended_at = now() WHERE id = :session"
@@ -232,7 +232,7 @@ def leaves_of(names: Any, dependencies: dict[str, Any]) -> set[str]:
     leaves: set[str] = set()
     for name in names:
         needed = dependencies[name].parsed_fn_signature.parameters if name in dependencies else {}
-        if name in {*OUTWARD, *HARMLESS} or (name in dependencies and not needed):
+        if name in {*OUTWARD, *HARMLESS, "page"} or (name in dependencies and not needed):
             leaves.add(name)
         else:
             leaves |= leaves_of(needed, dependencies)
