@@ -147,12 +147,7 @@ class Gate:
                 await limiter.let_stranger_in(scope, plan.limit)
             return Visit(plan, scope, self, None)
         try:
-            try:
-                principal = self._authenticate(scope)
-            except UnknownKey:
-                await self._verifier.learn()
-                principal = self._authenticate(scope)
-            scope["user"] = principal
+            principal = scope["user"] = await self._claim(scope)
         except Unauthenticated:
             await limiter.let_stranger_in(scope)
             raise
@@ -181,6 +176,14 @@ class Gate:
             except AppError as error:
                 visit.fault = error
         return visit
+
+    async def _claim(self, scope: Scope) -> Principal:
+        """Another worker, or an operator, may have made the key just now."""
+        try:
+            return self._authenticate(scope)
+        except UnknownKey:
+            await self._verifier.learn()
+            return self._authenticate(scope)
 
     def _require_fresh(self, plan: RoutePlan, principal: Principal) -> None:
         """The token says when: a proof does not become older by asking anybody."""
