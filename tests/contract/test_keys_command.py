@@ -13,9 +13,9 @@ from tests.contract.commands import tenantry
 
 
 @pytest.fixture
-def urls(databases: TestDatabases) -> Iterator[DatabaseUrls]:
+def urls(databases: TestDatabases, worker_id: str) -> Iterator[DatabaseUrls]:
     """A database of its own: the services of other tests would sign with what is made here."""
-    with databases.clone("keyscommand") as urls:
+    with databases.clone(f"keyscommand_{worker_id}") as urls:
         yield urls
 
 

@@ -48,9 +48,9 @@ class Worker(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def urls(databases: TestDatabases) -> Iterator[DatabaseUrls]:
+def urls(databases: TestDatabases, worker_id: str) -> Iterator[DatabaseUrls]:
     """A database of their own: other tests sign with the key of the settings."""
-    with databases.clone("keys") as urls:
+    with databases.clone(f"keys_{worker_id}") as urls:
         yield urls
 
 
