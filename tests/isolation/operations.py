@@ -96,8 +96,8 @@ class Contract:
             if operation := self.find(method, collection):
                 response = await self.call(api, operation, ids)
                 answer = response.json() if response.is_success and response.content else {"items": []}
-                for row in answer.get("items", [answer]):
-                    if id := row.get(name) or row.get("id"):
+                for row in answer if isinstance(answer, list) else answer.get("items", [answer]):
+                    if (id := row.get(name) or row.get("id")) and not row.get("is_current"):
                         return str(id)
         return None
 
