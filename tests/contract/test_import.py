@@ -26,7 +26,7 @@ from tests.contract.test_export import Admin, admin, read
 
 __all__ = ("admin",)
 
-WITH_SECRETS = {"api_keys", "idempotency_keys", "invitations"}
+WITH_SECRETS = {"api_keys", "idempotency_keys", "invitations", "sso_connections"}
 Change = Callable[[dict[str, Any]], dict[str, Any] | None]
 
 
