@@ -1,11 +1,7 @@
 """What operators do with accounts, as the runtime role. What a command changes holds from the next request on."""
 
-import asyncio
-import sys
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
-import msgspec
 import rich_click as click
 
 from features.accounts.dtos import NewAccount
@@ -14,23 +10,16 @@ from features.accounts.models import UserRow
 from features.accounts.repository import SignUpRepository, UserRepository
 from features.accounts.service import normalized
 from features.sessions.api import end_sessions
-from tenantry.config import Settings, load_settings
-from tenantry.console import say
-from tenantry.db.provision import embedded_server
+from tenantry.config import Settings
+from tenantry.console import begin, checked, in_transaction, say, settings_of_command
 from tenantry.db.session import UnitOfWork
-from tenantry.db.standalone import standalone_database
-
-T = TypeVar("T")
-settings_of_command = click.make_pass_decorator(Settings)
 
 
 @click.group()
 @click.pass_context
 def users(context: click.Context) -> None:
     """Accounts: create, disable, enable, revoke sessions."""
-    context.obj = load_settings(serving=False).settings
-    if {"-h", "--help"}.isdisjoint(sys.argv):
-        context.with_resource(embedded_server(context.obj, say))
+    begin(context)
 
 
 @users.command()
@@ -42,10 +31,7 @@ def create(settings: Settings, email: str, name: str) -> None:
 
     Whoever runs this answers for the address being theirs.
     """
-    try:
-        data = msgspec.convert({"email": email, "name": name}, NewAccount)
-    except msgspec.ValidationError as error:
-        raise click.UsageError(f"{error}.") from error
+    data: NewAccount = checked({"email": email, "name": name}, NewAccount)
     address = normalized(data.email)
 
     async def add(unit_of_work: UnitOfWork) -> None:
@@ -99,14 +85,6 @@ def revoke_sessions(settings: Settings, email: str) -> None:
         return await end_sessions(unit_of_work, user_id, "revoked_by_operator")
 
     say(f"{in_transaction(settings, act)} sessions of {email} have ended")
-
-
-def in_transaction(settings: Settings, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
-    async def run() -> T:
-        async with standalone_database(settings) as database, database.transaction() as unit_of_work:
-            return await work(unit_of_work)
-
-    return asyncio.run(run())
 
 
 commands: list[Any] = [users]

@@ -1,19 +1,13 @@
 """What operators do with the keys that sign tokens."""
 
-import sys
-
 import msgspec
 import rich_click as click
-from rich.table import Column, Table
 
 from tenantry.clock import now
-from tenantry.config import Settings, load_settings
-from tenantry.console import console, say
-from tenantry.db.provision import embedded_server
+from tenantry.config import Settings
+from tenantry.console import begin, say, settings_of_command, show
 from tenantry.security.vault import Vault
 from tenantry.signing.store import PUBLISHED_BEFORE, add_key, all_keys, retirement_of, withdraw_key
-
-settings_of_command = click.make_pass_decorator(Settings)
 
 
 class ListedKey(msgspec.Struct):
@@ -28,9 +22,7 @@ class ListedKey(msgspec.Struct):
 @click.pass_context
 def keys(context: click.Context) -> None:
     """Keys that sign tokens: list, rotate, withdraw."""
-    context.obj = load_settings(serving=False).settings
-    if {"-h", "--help"}.isdisjoint(sys.argv):
-        context.with_resource(embedded_server(context.obj, say))
+    begin(context)
 
 
 @keys.command("list")
@@ -43,10 +35,7 @@ def list_(settings: Settings, as_json: bool) -> None:
         for key in found:
             click.echo(msgspec.json.encode(key))
         return
-    table = Table(*(Column(name.replace("_", " "), overflow="fold") for name in ListedKey.__struct_fields__))
-    for key in found:
-        table.add_row(*(str(value or "") for value in msgspec.structs.astuple(key)))
-    console.print(table)
+    show((name.replace("_", " ") for name in ListedKey.__struct_fields__), map(msgspec.structs.astuple, found))
 
 
 @keys.command()

@@ -1,11 +1,8 @@
 """What operators say of domains. They write as the owner of the tables: the service can only read whose a domain is."""
 
-import sys
 from typing import Any
 
-import msgspec
 import rich_click as click
-from rich.table import Column, Table
 from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
@@ -13,21 +10,16 @@ from features.sso_connections.dtos import Domain
 from features.sso_connections.errors import DomainConfirmedElsewhere
 from features.sso_connections.models import DomainRow
 from tenantry.clock import now
-from tenantry.config import Settings, load_settings
-from tenantry.console import console, say
-from tenantry.db.provision import embedded_server
+from tenantry.config import Settings
+from tenantry.console import begin, checked, say, settings_of_command, show
 from tenantry.tenancy.directory import all_tenants, as_owner, tenant_called
-
-settings_of_command = click.make_pass_decorator(Settings)
 
 
 @click.group()
 @click.pass_context
 def sso(context: click.Context) -> None:
     """Single sign-on: domains that are confirmed to be a tenant's."""
-    context.obj = load_settings(serving=False).settings
-    if {"-h", "--help"}.isdisjoint(sys.argv):
-        context.with_resource(embedded_server(context.obj, say))
+    begin(context)
 
 
 @sso.command("confirm-domain")
@@ -39,7 +31,7 @@ def confirm_domain(settings: Settings, domain: str, slug: str) -> None:
 
     Whoever has an address of it can then get an account by that tenant's identity provider, and nobody else's.
     """
-    name, tenant = checked(domain), tenant_called(settings, slug)
+    name, tenant = str(checked(domain.lower(), Domain)), tenant_called(settings, slug)
     adding = insert(DomainRow).values(domain=name, tenant_id=tenant.id, confirmed_at=now())
     with as_owner(settings, writes=True) as connection:
         connection.execute(adding.on_conflict_do_nothing())
@@ -54,7 +46,7 @@ def confirm_domain(settings: Settings, domain: str, slug: str) -> None:
 @settings_of_command
 def withdraw_domain(settings: Settings, domain: str) -> None:
     """Take a confirmation back. Accounts and sessions that came by it stay."""
-    name = checked(domain)
+    name = str(checked(domain.lower(), Domain))
     with as_owner(settings, writes=True) as connection:
         connection.execute(delete(DomainRow).where(DomainRow.domain == name))
     say(f"Withdrew {name}")
@@ -65,19 +57,13 @@ def withdraw_domain(settings: Settings, domain: str) -> None:
 def domains(settings: Settings) -> None:
     """All that are confirmed."""
     slugs = {tenant.id: tenant.slug for tenant in all_tenants(settings)}
-    table = Table(*(Column(title, overflow="fold") for title in ("domain", "tenant", "confirmed")))
     chosen = select(DomainRow.domain, DomainRow.tenant_id, func.date(DomainRow.confirmed_at))
     with as_owner(settings) as connection:
-        for domain, tenant_id, since in connection.execute(chosen.order_by(DomainRow.domain)):
-            table.add_row(domain, slugs.get(tenant_id, str(tenant_id)), str(since))
-    console.print(table)
-
-
-def checked(domain: str) -> str:
-    try:
-        return str(msgspec.convert(domain.lower(), Domain))
-    except msgspec.ValidationError as error:
-        raise click.UsageError(f"{error}.") from error
+        found = connection.execute(chosen.order_by(DomainRow.domain)).all()
+    show(
+        ("domain", "tenant", "confirmed"),
+        ((domain, slugs.get(tenant_id, tenant_id), since) for domain, tenant_id, since in found),
+    )
 
 
 commands: list[Any] = [sso]

@@ -1,16 +1,13 @@
 """What operators do with tenants. They are found as the migrator; everything is done as the runtime role."""
 
-import asyncio
-import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import rich_click as click
-from rich.table import Column, Table
 
 from features.tenants.dtos import Slug, TenantCreate
 from features.tenants.errors import PersonNotFound
@@ -18,11 +15,10 @@ from features.tenants.models import TenantRow
 from features.tenants.repository import TenantRepository
 from features.tenants.service import TenantService
 from tenantry.clock import now
-from tenantry.config import ConfigurationError, Settings, load_settings, variable
-from tenantry.console import console, say
+from tenantry.config import ConfigurationError, Settings, variable
+from tenantry.console import begin, checked, in_transaction, on_database, say, settings_of_command, show
 from tenantry.db.database import Database
-from tenantry.db.provision import embedded_server
-from tenantry.db.standalone import standalone_database
+from tenantry.db.session import UnitOfWork
 from tenantry.plans import Plan
 from tenantry.security.tokens import TokenService
 from tenantry.signing.store import hold_stored_keys
@@ -32,22 +28,18 @@ from tenantry.tenancy.export import export
 from tenantry.tenancy.importing import import_tenant
 from tenantry.tenancy.people import person_with
 
-T = TypeVar("T")
 REPORT = click.option(
     "--report",
     type=click.Path(path_type=Path, dir_okay=False),
     help="File to add the signed report to; else it is printed.",
 )
-settings_of_command = click.make_pass_decorator(Settings)
 
 
 @click.group()
 @click.pass_context
 def tenants(context: click.Context) -> None:
     """Tenants: list, create, suspend, delete, erase, export, import."""
-    context.obj = load_settings(serving=False).settings
-    if {"-h", "--help"}.isdisjoint(sys.argv):
-        context.with_resource(embedded_server(context.obj, say))
+    begin(context)
 
 
 @tenants.command("list")
@@ -60,11 +52,19 @@ def list_(settings: Settings, as_json: bool) -> None:
         for tenant in found:
             click.echo(msgspec.json.encode(tenant))
         return
-    table = Table(*(Column(title, overflow="fold") for title in ("slug", "name", "status", "plan", "restorable until")))
-    for tenant in found:
-        until = tenant.erase_after.isoformat(sep=" ", timespec="minutes") if tenant.erase_after else ""
-        table.add_row(tenant.slug, tenant.name, tenant.status, tenant.plan, until)
-    console.print(table)
+    show(
+        ("slug", "name", "status", "plan", "restorable until"),
+        (
+            (
+                tenant.slug,
+                tenant.name,
+                tenant.status,
+                tenant.plan,
+                tenant.erase_after and f"{tenant.erase_after:%F %H:%M}",
+            )
+            for tenant in found
+        ),
+    )
 
 
 @tenants.command()
@@ -75,20 +75,16 @@ def list_(settings: Settings, as_json: bool) -> None:
 @settings_of_command
 def create(settings: Settings, slug: str, name: str, owner: str, plan: str | None) -> None:
     """Create a tenant for an owner who has an account."""
-    try:
-        data = msgspec.convert({"name": name, "slug": slug}, TenantCreate)
-    except msgspec.ValidationError as error:
-        raise click.UsageError(f"{error}.") from error
+    data: TenantCreate = checked({"name": name, "slug": slug}, TenantCreate)
 
-    async def found(database: Database) -> None:
-        async with database.transaction() as unit_of_work:
-            person = await person_with(unit_of_work, owner)
-            if person is None:
-                raise PersonNotFound
-            chosen = msgspec.structs.replace(settings, default_plan=plan or settings.default_plan)
-            await TenantService(unit_of_work, chosen).found(data, person)
+    async def found(unit_of_work: UnitOfWork) -> None:
+        person = await person_with(unit_of_work, owner)
+        if person is None:
+            raise PersonNotFound
+        chosen = msgspec.structs.replace(settings, default_plan=plan or settings.default_plan)
+        await TenantService(unit_of_work, chosen).found(data, person)
 
-    on_database(settings, found)
+    in_transaction(settings, found)
     say(f"Created {slug}")
 
 
@@ -188,10 +184,7 @@ def export_(settings: Settings, slug: str, file: Path) -> None:
 @settings_of_command
 def import_(settings: Settings, file: Path, slug: str, owner: str | None, plan: str | None) -> None:
     """Make a new tenant of an export. People are found by their addresses; whoever has no account is left out."""
-    try:
-        msgspec.convert(slug, Slug)
-    except msgspec.ValidationError as error:
-        raise click.UsageError(f"{error}.") from error
+    checked(slug, Slug)
     chosen = str(plan or settings.default_plan)
     report = on_database(settings, partial(import_tenant, path=file, slug=slug, plan=chosen, owner=owner))
     say(f"Created {slug}: {', '.join(f'{rows} {table}' for table, rows in report.rows.items() if rows)}")
@@ -231,20 +224,11 @@ def erase_all(settings: Settings, due: list[KnownTenant], tokens: TokenService, 
 def alter(settings: Settings, slug: str, rule: Callable[[TenantRow], None]) -> None:
     tenant = tenant_called(settings, slug)
 
-    async def apply(database: Database) -> None:
-        async with database.transaction() as unit_of_work:
-            await unit_of_work.bind_tenant(tenant.id)
-            await TenantRepository(unit_of_work).alter(tenant.id, rule)
+    async def apply(unit_of_work: UnitOfWork) -> None:
+        await unit_of_work.bind_tenant(tenant.id)
+        await TenantRepository(unit_of_work).alter(tenant.id, rule)
 
-    on_database(settings, apply)
-
-
-def on_database(settings: Settings, work: Callable[..., Awaitable[T]]) -> T:
-    async def run() -> T:
-        async with standalone_database(settings) as database:
-            return await work(database)
-
-    return asyncio.run(run())
+    in_transaction(settings, apply)
 
 
 commands: list[Any] = [tenants]
