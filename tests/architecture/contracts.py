@@ -28,14 +28,3 @@ class Acyclic(AcyclicSiblingsContract):
 def lines_of(graph: grimp.ImportGraph, importer: str, imported: str) -> str:
     details: list[Any] = list(graph.get_import_details(importer=importer, imported=imported))
     return ", ".join(f"l.{detail['line_number']}" for detail in details)
-
-
-def leaf_slices(package: str = "features") -> list[str]:
-    """The slices that no other slice imports, tests included: each can be deleted."""
-    graph = grimp.build_graph(package, cache_dir=None)
-    slices = {name.rpartition(".")[2]: {name, *graph.find_descendants(name)} for name in graph.find_children(package)}
-    return sorted(
-        name
-        for name, modules in slices.items()
-        if all(graph.find_modules_that_directly_import(module) <= modules for module in modules)
-    )

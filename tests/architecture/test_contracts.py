@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.architecture.contracts import leaf_slices
+from tenantry.testing.reach import leaf_slices
 
 ROOT = Path(__file__).parents[2]
 CONTRACTS = {

@@ -14,7 +14,7 @@ from litestar.routes import BaseRoute, HTTPRoute
 
 from tenantry.app import create_app
 from tenantry.config import Settings
-from tests.architecture.contracts import leaf_slices
+from tenantry.testing.reach import leaf_slices
 
 ROOT = Path(__file__).parents[2]
 LIVE = "/health/live"
@@ -44,6 +44,15 @@ async def main():
 asyncio.run(main())
 """
 
+PLANTED = """
+async def test_own(api, acme):
+    assert 200 == (await api.as_(acme.owner).get(f"/tenants/{acme.id}")).status_code
+
+
+async def test_foreign(api, acme):
+    assert 200 == (await api.as_(acme.owner).get("/projects")).status_code
+"""
+
 
 @pytest.fixture(autouse=True)
 def _compile_once(monkeypatch, tmp_path_factory):
@@ -64,7 +73,7 @@ def test_the_service_boots_without_a_leaf_slice(leaf, tmp_path):
     whole = create_app(Settings(home=str(tmp_path / "home")))
     gone = {route.path for route in whole.routes if belongs_to(route, leaf)}
 
-    rest = probe(copy_without(leaf, tmp_path))
+    rest = probe(copy_of_slices(tmp_path, leaf))
 
     assert gone
     assert {route.path for route in whole.routes} - gone == set(rest["paths"])
@@ -72,22 +81,33 @@ def test_the_service_boots_without_a_leaf_slice(leaf, tmp_path):
     assert (404 if LIVE in gone else 200) == rest["live"]
 
 
+def test_a_test_that_needs_a_leaf_of_others_fails(tmp_path):
+    """A test may call its own slice and those that cannot be deleted; of any other it fails, with the route's name."""
+    copy = copy_of_slices(tmp_path)
+    (copy / "features" / "tenants" / "tests" / "test_planted.py").write_text(PLANTED)
+
+    tests = run_tests(copy, "features/tenants/tests/test_planted.py")
+
+    assert "1 failed, 1 passed" in tests.stdout, tests.stdout
+    assert "no other slice imports the one that answers: GET /api/v1/projects of projects" in tests.stdout
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("leaf", leaf_slices())
-def test_the_other_slices_pass_their_tests_without_a_leaf_slice(leaf, tmp_path):
-    """No test of a slice needs a slice that its code does not need."""
-    tests = run_remaining_tests(copy_without(leaf, tmp_path))
+def test_what_cannot_be_deleted_passes_its_tests_alone(tmp_path):
+    """All leaves gone at once, the tests of the other slices pass."""
+    tests = run_tests(copy_of_slices(tmp_path, *leaf_slices()), "features")
 
     assert tests.returncode == 0, tests.stdout
 
 
-def copy_without(leaf: str, folder: Path) -> Path:
-    """The slices but one, with the configuration that their tests run under."""
+def copy_of_slices(folder: Path, *left_out: str) -> Path:
+    """The slices, with the configuration that their tests run under."""
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "features", folder / "features", ignore=ignored)
     shutil.copy(ROOT / "pyproject.toml", folder)
-    shutil.rmtree(folder / "features" / leaf, ignore_errors=True)
+    for slice_ in left_out:
+        shutil.rmtree(folder / "features" / slice_)
     return folder
 
 
@@ -101,8 +121,8 @@ def probe(copy: Path) -> dict[str, Any]:
     return said
 
 
-def run_remaining_tests(copy: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "features", "-q", "--numprocesses=0", "-p", "no:cacheprovider"]
+def run_tests(copy: Path, path: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", path, "-q", "--numprocesses=0", "-p", "no:cacheprovider"]
     return subprocess.run(command, cwd=copy, env=environment(copy), capture_output=True, text=True, check=False)
 
 

@@ -21,7 +21,7 @@ from tenantry.context import RequestRecord, count_statement, current_tenant, ent
 from tenantry.ids import new_id
 from tenantry.observability.access import log_access
 from tenantry.observability.logging import configure_logging
-from tenantry.testing import Api, TenantHandle
+from tenantry.testing import Api, TenantHandle, asgi_client
 from tenantry.testing.service import COMMAND, LiveService, environment_of, free_port, stop, wait_until_ready
 
 pytestmark = pytest.mark.anyio
@@ -98,8 +98,7 @@ async def test_client_is_an_address_or_unknown(app: Litestar, logged: WriteTo) -
     """What a trusted proxy passes on as the client's address is logged only if it can be one."""
     stream = logged()
     for client in ("2001:db8::7", 'canary@example.com"\n', "eyJcanary.canary.canary"):
-        transport = httpx.ASGITransport(app=app, client=(client, 1))  # type: ignore[arg-type]  # Litestar's own ASGI types are narrower
-        async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as sender:
+        async with asgi_client(app, address=client) as sender:
             await sender.get("/health/live")
 
     assert ["2001:db8::7", "(unknown)", "(unknown)"] == [line["client"] for line in lines(stream)]

@@ -15,6 +15,7 @@ from sqlalchemy import make_url
 from tenantry.app import create_app
 from tenantry.config import Settings
 from tenantry.db.roles import UnsafeRole
+from tenantry.testing import asgi_client
 from tenantry.testing.databases import DatabaseUrls, TestDatabases
 from tests.contract.commands import tenantry
 
@@ -34,8 +35,7 @@ def empty(databases: TestDatabases, worker_id: str) -> Iterator[DatabaseUrls]:
 @asynccontextmanager
 async def booted(url: str, home: Path) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(Settings(home=str(home), database_url=url))
-    transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]  # Litestar's own ASGI types are narrower
-    async with app.lifespan(), httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+    async with app.lifespan(), asgi_client(app) as client:
         yield client
 
 

@@ -19,7 +19,7 @@ from tenantry.config import Settings
 from tenantry.db.database import Database
 from tenantry.ids import new_id
 from tenantry.observability.logging import configure_logging
-from tenantry.testing import PASSWORD, Api, Mailbox, TenantHandle
+from tenantry.testing import PASSWORD, Api, Mailbox, TenantHandle, asgi_client
 
 JWT = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJjYW5hcnkifQ.c2lnbmF0dXJlLWNhbmFyeQ"
 PEM = "-----BEGIN PRIVATE KEY-----\nY2FuYXJ5\nY2FuYXJ5\n-----END PRIVATE KEY-----"
@@ -66,10 +66,8 @@ def write_as(settings: Settings) -> Iterator[WriteAs]:
 async def production(app: Litestar, settings: Settings) -> AsyncIterator[Api]:
     """A client of a service in production; `app` is asked for so that lifespans nest."""
     service = create_app(msgspec.structs.replace(settings, env="production", public_url="https://tenantry.example"))
-    async with service.lifespan():
-        transport = httpx.ASGITransport(app=service)  # type: ignore[arg-type]  # Litestar's own types are narrower
-        async with httpx.AsyncClient(transport=transport, base_url="https://tenantry.example") as client:
-            yield Api(client)
+    async with service.lifespan(), asgi_client(service, url="https://tenantry.example") as client:
+        yield Api(client)
 
 
 async def test_one_line_for_a_request(api: Api, acme: TenantHandle, write_as: WriteAs) -> None:
@@ -283,11 +281,9 @@ async def test_password_of_the_database_is_not_logged(app: Litestar, settings: S
     url = "postgresql://tenantry_app:canary@127.0.0.1:1/tenantry"
     service = create_app(msgspec.structs.replace(settings, database_url=url))
     lines = write_as("json")
-    async with service.lifespan():
-        transport = httpx.ASGITransport(app=service)  # type: ignore[arg-type]  # Litestar's own types are narrower
-        async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
-            ready = await client.get("/health/ready")
-            login = await Api(client).post("/auth/login", json={"email": "a@b.cd", "password": "secret"})
+    async with service.lifespan(), asgi_client(service) as client:
+        ready = await client.get("/health/ready")
+        login = await Api(client).post("/auth/login", json={"email": "a@b.cd", "password": "secret"})
 
     assert (503, 503) == (ready.status_code, login.status_code)
     assert "canary" not in lines.text + ready.text + login.text

@@ -22,7 +22,7 @@ from tenantry.mail.models import QueuedMailRow
 from tenantry.mail.seal import MailSeal
 from tenantry.observability.metrics import metrics
 from tenantry.security.vault import Vault
-from tenantry.testing import PASSWORD, Api
+from tenantry.testing import PASSWORD, Api, asgi_client
 from tenantry.testing.databases import DatabaseUrls, TestDatabases
 from tenantry.testing.service import free_port
 from tests.contract.mail_servers import Inbox, serving, smtp
@@ -66,7 +66,7 @@ async def serving_mail(settings: Settings, urls: DatabaseUrls, port: int, **chan
     own = {"database_url": urls.runtime, "smtp_url": f"smtp://127.0.0.1:{port}", "database_pool_size": 3} | changes
     service = create_app(msgspec.structs.replace(settings, **own))
     async with service.lifespan():
-        post = Post(service, Api(httpx.AsyncClient(transport=httpx.ASGITransport(app=service), base_url="http://t")))  # type: ignore[arg-type]  # Litestar's own types are narrower
+        post = Post(service, Api(asgi_client(service)))
         yield post
         async with post.database.transaction() as unit_of_work:
             await unit_of_work.execute(text("DELETE FROM mail_queue"))

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
 import psycopg
 import pytest
 from alembic.config import Config
@@ -23,7 +22,7 @@ from tenantry.feature import slice_modules
 from tenantry.ids import new_id
 from tenantry.security.permissions import declared_permissions
 from tenantry.security.plugin import SecurityPlugin
-from tenantry.testing import PASSWORD, Api, World
+from tenantry.testing import PASSWORD, Api, World, asgi_client
 from tenantry.testing.databases import DatabaseUrls, TestDatabases
 from tests.contract.commands import tenantry
 from tests.contract.schema_dump import schema_of
@@ -154,8 +153,7 @@ async def test_database_with_data_goes_down_and_up(clone: DatabaseUrls, tmp_path
 
 async def fill(app: Litestar) -> None:
     """Tenants, and a row through every operation that makes one."""
-    transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]  # Litestar's own ASGI types are narrower
-    async with app.lifespan(), httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+    async with app.lifespan(), asgi_client(app) as client:
         security = app.plugins.get(SecurityPlugin)
         world = World(app.state.database, security.tokens, await security.passwords.hash(PASSWORD))
         contract = Contract(app)

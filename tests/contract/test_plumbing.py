@@ -15,6 +15,7 @@ from litestar.params import FromPath, QueryParameter
 from litestar.plugins import PluginProtocol
 
 from tenantry.inject import InjectPlugin, provided, provider
+from tenantry.testing import asgi_client
 
 Number = Annotated[int, QueryParameter(ge=1)]
 
@@ -23,8 +24,7 @@ Number = Annotated[int, QueryParameter(ge=1)]
 async def client_of(handler: Any, *plugins: PluginProtocol, **provides: Provide) -> AsyncIterator[httpx.AsyncClient]:
     router = Router("/", route_handlers=[handler], dependencies=provides)
     app = Litestar([router], plugins=plugins, openapi_config=None)
-    transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]  # Litestar's own ASGI types are narrower
-    async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+    async with asgi_client(app) as client:
         yield client
 
 

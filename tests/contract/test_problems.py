@@ -14,7 +14,7 @@ from tenantry.config import Settings
 from tenantry.errors import Unprocessable
 from tenantry.http.headers import SECURITY_HEADERS
 from tenantry.http.request import decode_body
-from tenantry.testing import Api, TenantHandle, problem
+from tenantry.testing import Api, TenantHandle, asgi_client, problem
 
 MEMBERS = {"type", "title", "status", "detail", "instance", "code", "request_id"}
 JSON = {"Content-Type": "application/json"}
@@ -47,10 +47,8 @@ async def broken(
         (folder / "planted_broken" / f"{module}.py").write_text(text)
     monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
     planted = create_app(settings, features="planted_broken")
-    async with planted.lifespan():
-        transport = httpx.ASGITransport(app=planted)  # type: ignore[arg-type]  # Litestar's own types are narrower
-        async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
-            yield Api(client)
+    async with planted.lifespan(), asgi_client(planted) as client:
+        yield Api(client)
 
 
 async def chunks(size: int) -> AsyncIterator[bytes]:

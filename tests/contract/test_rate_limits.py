@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 
-import httpx
 import msgspec
 import pytest
 from litestar import Litestar
@@ -14,7 +13,7 @@ from tenantry.ids import new_id
 from tenantry.plans import REQUESTS_PER_MINUTE, Plan
 from tenantry.security.api_keys import new_key
 from tenantry.security.permissions import Role
-from tenantry.testing import Api, TenantHandle, World, problem
+from tenantry.testing import Api, TenantHandle, World, asgi_client, problem
 from tests.contract.redis_server import redis_server, silent_server
 from tests.faults.planted import Served, planted_slice, serving
 
@@ -85,8 +84,7 @@ async def whole(app: Litestar, settings: Settings) -> AsyncIterator[Served]:
 
 
 def came_from(app: Litestar, address: str) -> Api:
-    transport = httpx.ASGITransport(app=app, client=(address, 1))  # type: ignore[arg-type]  # as in tenantry.testing
-    return Api(httpx.AsyncClient(transport=transport, base_url="http://testserver"))
+    return Api(asgi_client(app, address=address))
 
 
 async def put_on(tenant: TenantHandle, plan: str) -> None:

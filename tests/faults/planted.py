@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 from litestar import Litestar
 
 from tenantry.app import create_app
@@ -14,7 +13,7 @@ from tenantry.config import Settings
 from tenantry.db.lane.fast_lane import FastLane
 from tenantry.db.plugin import DatabasePlugin
 from tenantry.security.plugin import SecurityPlugin
-from tenantry.testing import PASSWORD, Api, World
+from tenantry.testing import PASSWORD, Api, World, asgi_client
 
 __all__ = ("Served", "planted_slice", "serving")
 
@@ -36,8 +35,7 @@ class Served:
 async def serving(settings: Settings, *, features: str = "features") -> AsyncIterator[Served]:
     """The application with all of its layers. Lifespans must nest: ask for the fixture `app` before."""
     app = create_app(settings, features=features)
-    transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]  # Litestar's own ASGI types are narrower
-    async with app.lifespan(), httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+    async with app.lifespan(), asgi_client(app) as client:
         security = app.plugins.get(SecurityPlugin)
         world = World(app.state.database, security.tokens, await security.passwords.hash(PASSWORD))
         yield Served(app, Api(client), world)

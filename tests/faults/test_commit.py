@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import msgspec
 import psycopg
 import pytest
@@ -14,7 +13,7 @@ from structlog.testing import capture_logs
 
 from tenantry.app import create_app
 from tenantry.config import Settings
-from tenantry.testing import Api, TenantHandle, problem
+from tenantry.testing import Api, TenantHandle, asgi_client, problem
 from tenantry.testing.databases import DatabaseUrls, TestDatabases
 
 TABLE = """
@@ -156,8 +155,7 @@ async def planted(
 
 @pytest.fixture
 async def entries(planted: Litestar) -> AsyncIterator[Api]:
-    transport = httpx.ASGITransport(app=planted)  # type: ignore[arg-type]  # Litestar's own ASGI types are narrower
-    async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+    async with asgi_client(planted) as client:
         yield Api(client)
 
 

@@ -12,7 +12,7 @@ from litestar import Litestar
 from tenantry.app import create_app
 from tenantry.config import Settings
 from tenantry.security.plugin import SecurityPlugin
-from tenantry.testing import PASSWORD, Api, TenantHandle, World
+from tenantry.testing import PASSWORD, Api, TenantHandle, World, asgi_client
 from tenantry.testing.databases import TestDatabases
 from tests.isolation.leaks import Neighbours
 from tests.isolation.operations import Contract
@@ -80,5 +80,4 @@ async def served(settings: Settings) -> AsyncIterator[tuple[Api, Neighbours]]:
 
 
 def client_of(app: Litestar) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]  # Litestar's own ASGI types are narrower
-    return httpx.AsyncClient(transport=transport, base_url="http://testserver")
+    return asgi_client(app)

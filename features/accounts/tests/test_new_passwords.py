@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import httpx
 import msgspec
 import pytest
 from litestar import Litestar
@@ -16,7 +15,7 @@ from tenantry.app import create_app
 from tenantry.config import Settings
 from tenantry.ids import new_id
 from tenantry.security.new_passwords import NewPasswords
-from tenantry.testing import Api, Mailbox, problem
+from tenantry.testing import Api, Mailbox, asgi_client, problem
 
 BREACHED, PADDED, UNKNOWN = "correct horse battery", "zero times battery", "never stolen battery"
 
@@ -104,8 +103,7 @@ async def service(app: Litestar, settings: Settings, server: Breaches) -> AsyncI
 
 @pytest.fixture
 async def asking(service: Litestar, breaches: Breaches) -> AsyncIterator[Api]:
-    transport = httpx.ASGITransport(app=service)  # type: ignore[arg-type]  # Litestar's own types are narrower
-    async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+    async with asgi_client(service) as client:
         yield Api(client)
 
 

@@ -37,9 +37,9 @@ async def flow(api: Api, email: str, password: str, key: tuple[str, str]) -> dic
     await post("/auth/refresh", json={"refresh_token": f"wrong-{first['refresh_token']}", "x": 1})
     await post(f"/auth/refresh?refresh_token={renewed['refresh_token']}")
     await post("/auth/token", data=client | {"client_secret": f"{key[1]}x"})
-    await api.bearing(f"{renewed['access_token']}x").get("/me")
+    await api.bearing(f"{renewed['access_token']}x").get("/auth/sessions")
     await api.bearing(key[1]).get("/tenants/current")
-    await api.get("/me", params={"access_token": renewed["access_token"], "api_key": key[1]})
+    await api.get("/auth/sessions", params={"access_token": renewed["access_token"], "api_key": key[1]})
     for path in (f"/auth/sessions/{renewed['refresh_token']}", f"/{password}"):
         await api.bearing(renewed["access_token"]).delete(path)
     met = {"login": first, "form": second, "client": program, "proof": again, "renewed": renewed}

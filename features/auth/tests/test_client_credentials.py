@@ -49,7 +49,7 @@ async def test_token_of_a_service_account(api: Api, acme: TenantHandle, key: Key
     assert ("Bearer", str(acme.id)) == (token["token_type"], token["tenant_id"])
     assert 200 == allowed.status_code
     assert problem(403, "scope_missing", permission="tenants:write") == beyond
-    assert problem(403, "session_required") == await bearer.get("/me")
+    assert problem(403, "session_required") == await bearer.get("/auth/sessions")
     assert key.text not in jwt.decode(token["access_token"], options={"verify_signature": False}).values()
 
 

@@ -20,7 +20,7 @@ from tenantry.config import Settings
 from tenantry.db.database import Database
 from tenantry.security.passwords import PasswordService
 from tenantry.security.plugin import SecurityPlugin
-from tenantry.testing import Account, Api, World, problem
+from tenantry.testing import Account, Api, World, asgi_client, problem
 
 GUESSES = 200
 LIMITS = Settings()
@@ -31,8 +31,7 @@ From = Callable[[str], Api]
 
 def clients_of(app: Litestar, clients: AsyncExitStack) -> From:
     def client(address: str) -> Api:
-        transport = httpx.ASGITransport(app=app, client=(address, 1))  # type: ignore[arg-type]  # as in `api`
-        made = httpx.AsyncClient(transport=transport, base_url="http://testserver")
+        made = asgi_client(app, address=address)
         clients.push_async_callback(made.aclose)
         return Api(made)
 
@@ -185,7 +184,7 @@ async def test_disabled_account(api: Api, world: World, database: Database) -> N
     disabled = await guess(api, ada, "/auth/login", ada.password)
 
     assert refusal_of(wrong) == refusal_of(disabled)
-    assert problem(401, "account_disabled") == await api.as_(ada).get("/me")
+    assert problem(401, "account_disabled") == await api.as_(ada).get("/auth/sessions")
 
 
 async def test_refresh_tokens_are_not_guessed(coming_from: From) -> None:

@@ -8,13 +8,13 @@ REQUIRED = {"settings": {"mfa": {"required": True}}}
 
 async def test_tenant_requires_a_second_factor(api: Api, acme: TenantHandle) -> None:
     """The next request of whoever has shown none is refused; they enrol, and come in within the same session."""
-    before = await api.as_(acme.member).get("/projects")
+    before = await api.as_(acme.member).get("/tenants/current")
     changed = await api.as_(acme.owner).patch("/tenants/current", json=REQUIRED)
-    refused = [await api.as_(each).get("/projects") for each in (acme.member, acme.owner)]
+    refused = [await api.as_(each).get("/tenants/current") for each in (acme.member, acme.owner)]
     personal = await api.as_(acme.member).get("/tenants")
     await enrolled(api, acme.member)
-    after = await api.as_(acme.member).get("/projects")
-    others = await api.as_(acme.admin).get("/projects")
+    after = await api.as_(acme.member).get("/tenants/current")
+    others = await api.as_(acme.admin).get("/tenants/current")
 
     assert (200, 200) == (before.status_code, changed.status_code)
     assert [problem(403, "tenant_requires_second_factor")] * 2 == refused
@@ -28,10 +28,10 @@ async def test_stepping_up(api: Api, acme: TenantHandle) -> None:
     session = api.bearing(tokens["access_token"])
     phone = await enrolled(api, acme.member)
     await api.as_(acme.owner).patch("/tenants/current", json=REQUIRED)
-    refused = await session.get("/projects")
+    refused = await session.get("/tenants/current")
     waiting = await session.post("/auth/reauthenticate", json={"password": acme.member.password})
     proven = await verify(api, waiting.json()["challenge"], phone.code(now() + STEP))
-    inside = await session.get("/projects")
+    inside = await session.get("/tenants/current")
 
     assert problem(403, "tenant_requires_second_factor") == refused
     assert tokens["session_id"] == proven.json()["session_id"]
@@ -42,9 +42,9 @@ async def test_removal_closes_the_door(api: Api, acme: TenantHandle) -> None:
     """Without any factor left no session counts as having shown one."""
     await enrolled(api, acme.member)
     await api.as_(acme.owner).patch("/tenants/current", json=REQUIRED)
-    inside = await api.as_(acme.member).get("/projects")
+    inside = await api.as_(acme.member).get("/tenants/current")
     removed = await api.as_(acme.member).delete("/auth/mfa/totp")
-    outside = await api.as_(acme.member).get("/projects")
+    outside = await api.as_(acme.member).get("/tenants/current")
 
     assert (200, 204) == (inside.status_code, removed.status_code)
     assert problem(403, "tenant_requires_second_factor") == outside

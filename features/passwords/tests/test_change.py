@@ -28,8 +28,8 @@ async def test_change_ends_the_other_sessions(api: Api, world: World, mailbox: M
     ada = await world.account()
     other = await api.post("/auth/login", json={"email": ada.email, "password": ada.password})
     changed = await api.as_(ada).post("/auth/password/change", json={"current_password": ada.password, "password": NEW})
-    mine = await api.as_(ada).get("/me")
-    theirs = await api.bearing(other.json()["access_token"]).get("/me")
+    mine = await api.as_(ada).get("/auth/sessions")
+    theirs = await api.bearing(other.json()["access_token"]).get("/auth/sessions")
     refreshed = await api.post("/auth/refresh", json={"refresh_token": other.json()["refresh_token"]})
 
     assert (204, 200) == (changed.status_code, mine.status_code)

@@ -57,7 +57,7 @@ async def test_every_claim_is_checked(app: Litestar, api: Api, acme: TenantHandl
     """A token with one claim or header wrong or missing is a 401, even with a good signature."""
     tokens = app.plugins.get(SecurityPlugin).tokens
 
-    response = await api.bearing(forged(tokens, acme.owner.token, change)).get("/me")
+    response = await api.bearing(forged(tokens, acme.owner.token, change)).get("/auth/sessions")
 
     assert problem(401, "invalid_token") == response
 
@@ -66,7 +66,7 @@ async def test_untouched_forgery_is_accepted(app: Litestar, api: Api, acme: Tena
     """The same construction without a change works: the test above fails for the change's sake."""
     tokens = app.plugins.get(SecurityPlugin).tokens
 
-    response = await api.bearing(forged(tokens, acme.owner.token, lambda _, __: None)).get("/me")
+    response = await api.bearing(forged(tokens, acme.owner.token, lambda _, __: None)).get("/auth/sessions")
 
     assert 200 == response.status_code
 
@@ -94,7 +94,7 @@ def with_another_header(token: str, header: str) -> str:
 @pytest.mark.parametrize("forge", [unsigned, with_public_key_as_secret, with_another_key, lambda _: "a.b.c"])
 async def test_every_signature_is_checked(api: Api, acme: TenantHandle, forge: Callable[[str], str]) -> None:
     """A token without a signature, with another algorithm or of another key is a 401."""
-    response = await api.bearing(forge(acme.owner.token)).get("/me")
+    response = await api.bearing(forge(acme.owner.token)).get("/auth/sessions")
 
     assert problem(401, "invalid_token") == response
 
@@ -120,7 +120,7 @@ async def test_claims_of_every_shape(app: Litestar, api: Api, acme: TenantHandle
     values = [value for value in WRONG if type(value) is not int or (claim, value) not in IN_THE_PAST]
     accepted = []
     for value in values:
-        answer = await api.bearing(forged(tokens, acme.owner.token, put("claims", claim, value))).get("/me")
+        answer = await api.bearing(forged(tokens, acme.owner.token, put("claims", claim, value))).get("/auth/sessions")
         if (answer.status_code, code_of(answer)) != (401, "invalid_token"):
             accepted.append((value, answer.status_code))
 
@@ -136,7 +136,7 @@ async def test_headers_of_every_shape(api: Api, acme: TenantHandle, name: str) -
     deep = f'{{"alg": "EdDSA", "typ": "at+jwt", "{name}": {"[" * 9000}{"]" * 9000}}}'
     accepted = []
     for mutant in (*mutants, deep, "[]", "5", "null", "", "{"):
-        answer = await api.bearing(with_another_header(acme.owner.token, mutant)).get("/me")
+        answer = await api.bearing(with_another_header(acme.owner.token, mutant)).get("/auth/sessions")
         if (answer.status_code, code_of(answer)) != (401, "invalid_token"):
             accepted.append((mutant, answer.status_code))
 
@@ -146,7 +146,7 @@ async def test_headers_of_every_shape(api: Api, acme: TenantHandle, name: str) -
 @pytest.mark.parametrize("header", ["", "Bearer", "Basic YTpi", "Bearer  "])
 async def test_other_credentials(api: Api, header: str) -> None:
     """Without a bearer credential the answer says that one is wanted."""
-    response = await api.get("/me", headers={"Authorization": header})
+    response = await api.get("/auth/sessions", headers={"Authorization": header})
 
     assert problem(401, "unauthenticated") == response
     assert "Bearer" == response.headers["www-authenticate"]

@@ -6,6 +6,7 @@ import pytest
 from litestar import Litestar
 
 from tenantry.feature import API_PREFIX
+from tenantry.ids import new_id
 from tenantry.testing import PASSWORD, Account, Api, TenantHandle, World, problem
 
 ORIGIN = {"Origin": "http://127.0.0.1:8000", "Sec-Fetch-Site": "same-origin"}
@@ -55,7 +56,7 @@ async def test_log_in_by_cookie(api: Api, acme: TenantHandle) -> None:
     """The tokens are in cookies that scripts cannot read and other sites cannot send, and nowhere in the body."""
     page = Page(api)
     response = await page.log_in(acme.owner)
-    me = await page.send("GET", "/me")
+    mine = await page.send("GET", "/auth/sessions")
 
     assert {ACCESS, REFRESH} == page.cookies.keys()
     for line in page.set:
@@ -63,7 +64,7 @@ async def test_log_in_by_cookie(api: Api, acme: TenantHandle) -> None:
         assert len(line) < 4096
     assert {"token_type", "expires_in", "session_id", "tenant_id", "csrf_token"} == response.json().keys()
     assert not [value for value in page.cookies.values() if value in response.text]
-    assert (200, acme.owner.email) == (me.status_code, me.json()["email"])
+    assert (200, response.json()["session_id"]) == (mine.status_code, mine.json()["items"][0]["id"])
 
 
 async def test_without_asking_there_is_no_cookie(api: Api, acme: TenantHandle) -> None:
@@ -97,20 +98,21 @@ async def test_without_asking_there_is_no_cookie(api: Api, acme: TenantHandle) -
 )
 async def test_forged_requests_do_not_count(page: Page, headers: dict[str, str]) -> None:
     """Where token, Origin or Sec-Fetch-Site says that it was another page, nothing is changed; reading needs none."""
-    forged = await page.send("POST", "/projects", json={"name": "Gemini"}, headers=headers)
+    tenant = {"name": "Gemini", "slug": f"gemini-{new_id()}"}
+    forged = await page.send("POST", "/tenants", json=tenant, headers=headers)
     refreshed = await page.send("POST", "/auth/refresh", headers=headers)
-    listed = await page.send("GET", "/projects", headers={"X-CSRF-Token": ""})
-    made = await page.send("POST", "/projects", json={"name": "Gemini"})
+    listed = await page.send("GET", "/tenants", headers={"X-CSRF-Token": ""})
+    made = await page.send("POST", "/tenants", json=tenant)
 
     assert [problem(403, "csrf_failed")] * 2 == [forged, refreshed]
-    assert (200, [], 201) == (listed.status_code, listed.json()["items"], made.status_code)
+    assert (200, 1, 201) == (listed.status_code, len(listed.json()["items"]), made.status_code)
 
 
 async def test_token_is_of_one_session(api: Api, page: Page, acme: TenantHandle) -> None:
     """The token of another session, even of the same person, is no token; a GET tells one's own."""
     other = Page(api)
     await other.log_in(acme.owner)
-    foreign = await page.send("POST", "/projects", json={"name": "Gemini"}, headers={"X-CSRF-Token": other.token})
+    foreign = await page.send("POST", "/auth/logout", headers={"X-CSRF-Token": other.token})
     told = await page.send("GET", "/auth/csrf")
 
     assert problem(403, "csrf_failed") == foreign
@@ -122,9 +124,9 @@ async def test_refresh_by_cookie(page: Page) -> None:
     before = dict(page.cookies)
     del page.cookies[ACCESS]
     refreshed = await page.send("POST", "/auth/refresh")
-    me = await page.send("GET", "/me")
+    mine = await page.send("GET", "/auth/sessions")
 
-    assert (200, 200) == (refreshed.status_code, me.status_code)
+    assert (200, 200) == (refreshed.status_code, mine.status_code)
     assert not {"access_token", "refresh_token"} & refreshed.json().keys()
     assert all(before[name] != page.cookies[name] for name in (ACCESS, REFRESH))
 
@@ -154,7 +156,7 @@ async def test_log_out_clears_the_cookies(page: Page) -> None:
     had = dict(page.cookies)
     out = await page.send("POST", "/auth/logout")
     left, page.cookies = page.cookies, had
-    after = [await page.send("GET", "/me"), await page.send("POST", "/auth/refresh")]
+    after = [await page.send("GET", "/auth/sessions"), await page.send("POST", "/auth/refresh")]
 
     assert (204, {}) == (out.status_code, left)
     assert [problem(401, "session_ended"), problem(401, "invalid_refresh_token")] == after
@@ -163,10 +165,10 @@ async def test_log_out_clears_the_cookies(page: Page) -> None:
 async def test_two_credentials(page: Page, acme: TenantHandle) -> None:
     """A cookie beside a header, or two of its name, are 401; cookies of others do not matter."""
     value = page.cookies[ACCESS]
-    beside = await page.send("GET", "/me", headers={"Authorization": f"Bearer {acme.owner.token}"})
-    twice = await page.send("GET", "/me", headers={"Cookie": f"{ACCESS}={value}; {ACCESS}={value}"})
+    beside = await page.send("GET", "/auth/sessions", headers={"Authorization": f"Bearer {acme.owner.token}"})
+    twice = await page.send("GET", "/auth/sessions", headers={"Cookie": f"{ACCESS}={value}; {ACCESS}={value}"})
     page.cookies = {"theme": "dark", "x" + ACCESS: "y", ACCESS: value}
-    alone = await page.send("GET", "/me")
+    alone = await page.send("GET", "/auth/sessions")
 
     assert [problem(401, "unauthenticated")] * 2 == [beside, twice]
     assert 200 == alone.status_code

@@ -13,7 +13,7 @@ from tenantry.clock import frozen_at, now
 from tenantry.config import Settings
 from tenantry.db.database import Database
 from tenantry.ids import new_id
-from tenantry.testing import Account, Api, World, problem
+from tenantry.testing import Account, Api, World, asgi_client, problem
 
 FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
 SAFARI = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 Version/18.5 Safari/604.1"
@@ -69,7 +69,7 @@ async def test_end_one(api: Api, world: World) -> None:
 
     assert 204 == ended.status_code
     assert problem(404, "session_not_found") == again
-    assert problem(401, "session_ended") == await api.bearing(tokens["access_token"]).get("/me")
+    assert problem(401, "session_ended") == await api.bearing(tokens["access_token"]).get("/auth/sessions")
     assert problem(401, "invalid_refresh_token") == await refresh(api, tokens)
     assert [str(ada.session_id)] == [session["id"] for session in seen]
 
@@ -82,7 +82,7 @@ async def test_end_all_others(api: Api, world: World) -> None:
 
     ended = await api.bearing(second["access_token"]).delete("/auth/sessions")
     statuses = [
-        (await api.bearing(token).get("/me")).status_code
+        (await api.bearing(token).get("/auth/sessions")).status_code
         for token in (first["access_token"], ada.token, second["access_token"], bob.token)
     ]
 
@@ -101,7 +101,7 @@ async def test_sessions_of_others(api: Api, world: World) -> None:
     assert problem(404, "session_not_found") == foreign
     assert problem(404, "session_not_found") == missing
     assert [str(ada.session_id)] == [session["id"] for session in seen]
-    assert 200 == (await api.as_(bob).get("/me")).status_code
+    assert 200 == (await api.as_(bob).get("/auth/sessions")).status_code
 
 
 @pytest.mark.asvs("7.5.2")
@@ -145,8 +145,7 @@ async def test_refresh_tells_where_a_session_is_used(app: Litestar, api: Api, wo
     """A refresh keeps the address and device that it came from, and the time."""
     ada = await world.account()
     tokens, moment = await log_in(api, ada, FIREFOX), now() + timedelta(minutes=3)
-    transport = httpx.ASGITransport(app=app, client=("192.0.2.7", 1))  # type: ignore[arg-type]  # Litestar's own types
-    async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+    async with asgi_client(app, address="192.0.2.7") as client:
         with frozen_at(moment):
             renewed = await refresh(Api(client), tokens, headers={"User-Agent": SAFARI})
             listed = await Api(client, renewed.json()["access_token"]).get("/auth/sessions")
@@ -165,9 +164,9 @@ async def test_replay_over_a_fresh_connection(app: Litestar, api: Api, world: Wo
         age = text("UPDATE refresh_tokens SET used_at = used_at - interval '11 seconds' WHERE session_id = :id")
         await unit_of_work.execute(age.bindparams(id=UUID(tokens["session_id"])))
     replayed = await refresh(api, tokens)
-    transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]  # Litestar's own types are narrower
-    async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as fresh:
-        heir, access = await refresh(Api(fresh), renewed), await Api(fresh, renewed["access_token"]).get("/me")
+    async with asgi_client(app) as fresh:
+        heir = await refresh(Api(fresh), renewed)
+        access = await Api(fresh, renewed["access_token"]).get("/auth/sessions")
 
     assert problem(401, "invalid_refresh_token") == replayed
     assert problem(401, "invalid_refresh_token") == heir

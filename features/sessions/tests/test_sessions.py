@@ -66,9 +66,9 @@ async def test_logout_ends_everything_at_once(api: Api, world: World) -> None:
     first, second = await log_in(api, ada), await log_in(api, ada)
 
     out = await api.bearing(first["access_token"]).post("/auth/logout")
-    access = await api.bearing(first["access_token"]).get("/me")
+    access = await api.bearing(first["access_token"]).get("/auth/sessions")
     refreshed = await refresh(api, first["refresh_token"])
-    other = await api.bearing(second["access_token"]).get("/me")
+    other = await api.bearing(second["access_token"]).get("/auth/sessions")
 
     assert 204 == out.status_code
     assert problem(401, "session_ended") == access
@@ -97,7 +97,7 @@ async def test_stolen_refresh_token_ends_the_session(api: Api, world: World) -> 
 
     replayed = await refresh(api, tokens["refresh_token"])
     newest = await refresh(api, third["refresh_token"])
-    access = await api.bearing(third["access_token"]).get("/me")
+    access = await api.bearing(third["access_token"]).get("/auth/sessions")
 
     assert problem(401, "invalid_refresh_token") == replayed
     assert problem(401, "invalid_refresh_token") == newest
@@ -127,7 +127,7 @@ async def test_theft_within_the_grace_is_noticed(api: Api, world: World) -> None
     with frozen_at(now() + timedelta(minutes=10)):
         refused = await refresh(api, owners["refresh_token"])
         stolen = await refresh(api, thiefs["refresh_token"])
-    access = await api.bearing(thiefs["access_token"]).get("/me")
+    access = await api.bearing(thiefs["access_token"]).get("/auth/sessions")
 
     assert problem(401, "invalid_refresh_token") == refused
     assert problem(401, "invalid_refresh_token") == stolen
@@ -165,7 +165,7 @@ async def test_access_token_expires(api: Api, world: World) -> None:
     with frozen_at(now() - timedelta(minutes=11)):
         tokens = await log_in(api, await world.account())
 
-    response = await api.bearing(tokens["access_token"]).get("/me")
+    response = await api.bearing(tokens["access_token"]).get("/auth/sessions")
 
     assert problem(401, "invalid_token", detail="It has expired.") == response
 

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import httpx
 import jwt
 import psycopg
 import pytest
@@ -25,7 +24,7 @@ from tenantry.security.vault import Vault
 from tenantry.signing.plugin import SigningPlugin
 from tenantry.signing.store import PUBLISHED_BEFORE, add_key, withdraw_key
 from tenantry.signing.watch import KeyWatch
-from tenantry.testing import Account, Api, World, problem
+from tenantry.testing import Account, Api, World, asgi_client, problem
 from tenantry.testing.databases import DatabaseUrls, TestDatabases
 
 
@@ -69,8 +68,7 @@ async def workers(own_settings: Settings) -> AsyncIterator[tuple[Worker, Worker]
         for _ in range(2):
             app = create_app(own_settings)
             await stack.enter_async_context(app.lifespan())
-            transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]  # Litestar's own types are narrower
-            client = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://test"))
+            client = await stack.enter_async_context(asgi_client(app))
             security = app.plugins.get(SecurityPlugin)
             made.append(
                 Worker(
@@ -116,13 +114,13 @@ async def test_rotation_signs_nobody_out(own_settings: Settings, workers: tuple[
         last_of_old = await worker.world.account()
     with frozen_at(start + PUBLISHED_BEFORE):
         first_of_new = await worker.world.account()
-        statuses = [(await other.api.as_(each).get("/me")).status_code for each in (last_of_old, first_of_new)]
+        both = [await other.api.as_(each).get("/auth/sessions") for each in (last_of_old, first_of_new)]
     with frozen_at(start + PUBLISHED_BEFORE + LONGEST_TOKEN):
         after = await other.published()
 
     assert {first, second} == set(before)
     assert [first, first, second] == [kid(soon), kid(last_of_old), kid(first_of_new)]
-    assert [200, 200] == statuses
+    assert [200, 200] == [each.status_code for each in both]
     assert [second] == after
 
 
@@ -133,12 +131,12 @@ async def test_unknown_key_is_looked_for_at_once(own_settings: Settings, workers
     await worker.looks()
     ada = await worker.world.account()
     other.forget_when_it_looked()
-    accepted = await other.api.as_(ada).get("/me")
+    accepted = await other.api.as_(ada).get("/auth/sessions")
     loads = other.watch.loads
     other.forget_when_it_looked()
     claims = jwt.decode(ada.token, options={"verify_signature": False})
     invented = [jwt.encode(claims, "x" * 32, "HS256", headers={"kid": f"invented-{n}"}) for n in range(50)]
-    answers = await asyncio.gather(*(other.api.bearing(token).get("/me") for token in invented))
+    answers = await asyncio.gather(*(other.api.bearing(token).get("/auth/sessions") for token in invented))
 
     assert 200 == accepted.status_code
     assert {401} == {answer.status_code for answer in answers}
@@ -151,11 +149,11 @@ async def test_withdrawn_key(own_settings: Settings, workers: tuple[Worker, Work
     lost = rotated(own_settings, now())
     await worker.looks()
     ada = await worker.world.account()
-    accepted = await worker.api.as_(ada).get("/me")
+    accepted = await worker.api.as_(ada).get("/auth/sessions")
     rotated(own_settings, now())
     withdraw_key(own_settings, lost)
     await worker.looks()
-    refused = await worker.api.as_(ada).get("/me")
+    refused = await worker.api.as_(ada).get("/auth/sessions")
     again = await worker.world.account()
 
     assert (lost, 200) == (kid(ada), accepted.status_code)
@@ -180,8 +178,8 @@ async def test_the_key_fixes_the_algorithm(
     confused = with_public_key_as_secret(ada.token, public_bytes(worker.security.tokens.keys.find(made).public))
 
     assert (algorithm, made) == (header["alg"], header["kid"])
-    assert 200 == (await worker.api.as_(ada).get("/me")).status_code
-    assert problem(401, "invalid_token") == await worker.api.bearing(confused).get("/me")
+    assert 200 == (await worker.api.as_(ada).get("/auth/sessions")).status_code
+    assert problem(401, "invalid_token") == await worker.api.bearing(confused).get("/auth/sessions")
     assert "public, max-age=300" == answer.headers["cache-control"]
     assert not {"d", "p", "q", "dp", "dq", "qi", "k"} & {name for each in answer.json()["keys"] for name in each}
 

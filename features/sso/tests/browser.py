@@ -10,7 +10,7 @@ from litestar import Litestar
 
 from features.sso.controller import COOKIE
 from tenantry.feature import API_PREFIX
-from tenantry.testing import Account
+from tenantry.testing import Account, asgi_client
 
 __all__ = ("RETURN_URLS", "Browser", "query_of")
 
@@ -26,8 +26,7 @@ class Browser:
     @classmethod
     @asynccontextmanager
     async def of(cls, app: Litestar) -> AsyncIterator["Browser"]:
-        transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]  # Litestar's own ASGI types are narrower
-        async with httpx.AsyncClient(transport=transport, base_url="https://testserver") as client:
+        async with asgi_client(app, url="https://testserver") as client:
             yield cls(client)
 
     def as_(self, account: Account) -> None:

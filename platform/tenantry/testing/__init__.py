@@ -1,7 +1,18 @@
-"""What a slice's tests import: `Api`, `Mailbox`, `TenantHandle`, `problem`. The fixtures come with `plugin`."""
+"""What the tests of a slice import, such as `Api`, `TenantHandle` and `problem`. The fixtures come with `plugin`."""
 
-from tenantry.testing.api import Api, problem
+from tenantry.testing.api import Api, asgi_client, problem
 from tenantry.testing.mailbox import Mailbox
-from tenantry.testing.world import PASSWORD, Account, Key, TenantHandle, World
+from tenantry.testing.world import PASSWORD, Account, Key, TenantHandle, World, subject_of
 
-__all__ = ("PASSWORD", "Account", "Api", "Key", "Mailbox", "TenantHandle", "World", "problem")
+__all__ = (
+    "PASSWORD",
+    "Account",
+    "Api",
+    "Key",
+    "Mailbox",
+    "TenantHandle",
+    "World",
+    "asgi_client",
+    "problem",
+    "subject_of",
+)

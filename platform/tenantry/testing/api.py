@@ -4,11 +4,25 @@ from http import HTTPStatus
 from typing import Any, Self
 
 import httpx
+from litestar import Litestar
+from litestar.types import HTTPScope, Receive, Send
 
 from tenantry.feature import API_PREFIX
+from tenantry.testing.reach import Call, calls
 from tenantry.testing.world import Account
 
-__all__ = ("Api", "problem")
+__all__ = ("Api", "asgi_client", "problem")
+
+
+def asgi_client(app: Litestar, *, address: str = "127.0.0.1", url: str = "http://testserver") -> httpx.AsyncClient:
+    """A client of an application in this process, which sees it come from that address."""
+
+    async def noting(scope: HTTPScope, receive: Receive, send: Send) -> None:
+        calls.append(Call(app, scope["method"], scope["path"]))
+        await app(scope, receive, send)
+
+    transport = httpx.ASGITransport(app=noting, client=(address, 1))  # type: ignore[arg-type]  # Litestar's own are narrower
+    return httpx.AsyncClient(transport=transport, base_url=url)
 
 
 class Api:

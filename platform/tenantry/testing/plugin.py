@@ -4,11 +4,10 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from ipaddress import IPv6Address
 from pathlib import Path
 
-import httpx
 import pytest
 from litestar import Litestar
 
@@ -17,9 +16,10 @@ from tenantry.config import Settings
 from tenantry.db.database import Database
 from tenantry.security.plugin import SecurityPlugin
 from tenantry.testing import event_loop
-from tenantry.testing.api import Api
+from tenantry.testing.api import Api, asgi_client
 from tenantry.testing.databases import DatabaseUrls, TestDatabases, run_name
 from tenantry.testing.mailbox import Mailbox
+from tenantry.testing.reach import calls, foreign_leaves
 from tenantry.testing.service import LiveService, running_service
 from tenantry.testing.world import PASSWORD, TenantHandle, World
 
@@ -55,6 +55,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "databases" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.database)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, object, object]:
+    calls.clear()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """A test fails that calls a route of another slice which can be deleted."""
+    result = yield
+    if foreign := foreign_leaves(item.path):
+        pytest.fail(f"no other slice imports the one that answers: {', '.join(foreign)}", pytrace=False)
+    return result
 
 
 @pytest.fixture(scope="session")
@@ -103,8 +118,7 @@ def database(app: Litestar) -> Database:
 async def api(app: Litestar) -> AsyncIterator[Api]:
     """A client without a credential, in a network of its own: what a test guesses wrongly counts for no other."""
     address = str(IPv6Address((0x2001_0DB8 << 96) | (secrets.randbits(32) << 64) | 1))
-    transport = httpx.ASGITransport(app=app, client=(address, 1))  # type: ignore[arg-type]  # Litestar's own are narrower
-    async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+    async with asgi_client(app, address=address) as client:
         yield Api(client)
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import jwt
 from polyfactory.factories.sqlalchemy_factory import SQLAlchemyFactory
 from sqlalchemy import LargeBinary, Text, bindparam, insert, text
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -18,7 +19,7 @@ from tenantry.security.permissions import Role
 from tenantry.security.principal import KeyClaim, Principal
 from tenantry.security.tokens import TokenService
 
-__all__ = ("PASSWORD", "Account", "Key", "TenantHandle", "World")
+__all__ = ("PASSWORD", "Account", "Key", "TenantHandle", "World", "subject_of")
 
 PASSWORD = "correct horse battery staple"
 INSERT_USER = text(
@@ -47,6 +48,11 @@ INSERT_KEY = text(
     "INSERT INTO api_keys (id, subject_id, name, hint, secret_hash, scopes, created_by, created_at, updated_at)"
     " VALUES (:id, :subject_id, 'tests', :hint, :secret_hash, :scopes, :subject_id, :now, :now)"
 ).bindparams(bindparam("scopes", type_=ARRAY(Text())), bindparam("secret_hash", type_=LargeBinary()))
+
+
+def subject_of(access_token: str) -> UUID:
+    """Whom a token speaks for."""
+    return UUID(jwt.decode(access_token, options={"verify_signature": False})["sub"])
 
 
 @dataclass(frozen=True)
@@ -156,6 +162,12 @@ class TenantHandle:
         async with self.database.transaction() as unit_of_work:
             await unit_of_work.bind_tenant(self.id)
             await unit_of_work.execute(statement)
+
+    async def scalar(self, statement: Any) -> Any:
+        """The value that a statement asks for, as this tenant sees it."""
+        async with self.database.transaction() as unit_of_work:
+            await unit_of_work.bind_tenant(self.id)
+            return await unit_of_work.scalar(statement)
 
     async def has(self, factory: type[SQLAlchemyFactory[Any]], **values: Any) -> Any:
         """A row of this tenant, as the slice's factory builds it."""
