@@ -110,8 +110,8 @@ def unlike(id: str) -> str:
 
 
 def factories_for(collection: str) -> list[type[SQLAlchemyFactory[Any]]]:
-    """The slices' own factories for the table that is called as the collection."""
-    table = collection.rpartition("/")[2].replace("-", "_")
+    """The slices' own factories for the table that is called as the collection is: `/api/v1/sso/connections`."""
+    called = re.sub(r"\W", "_", collection)
     modules = [f"{package.__name__}.factories" for package in slice_modules("features", "tests")]
     return [
         value
@@ -119,5 +119,5 @@ def factories_for(collection: str) -> list[type[SQLAlchemyFactory[Any]]]:
         if find_spec(module)
         for value in vars(import_module(module)).values()
         if isinstance(value, type) and issubclass(value, SQLAlchemyFactory) and value is not SQLAlchemyFactory
-        if value.__model__.__tablename__ == table
+        if called.endswith(f"_{value.__model__.__tablename__}")
     ]

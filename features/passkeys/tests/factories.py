@@ -5,6 +5,7 @@ from sqlalchemy import text
 
 from features.passkeys.models import PasskeyRow
 from tenantry.clock import now
+from tenantry.ids import new_id
 from tenantry.testing import TenantHandle
 
 INSERT_FACTOR = text(
@@ -18,7 +19,10 @@ class PasskeyFactory(SQLAlchemyFactory[PasskeyRow]):
     @classmethod
     async def of(cls, tenant: TenantHandle) -> PasskeyRow:
         """One of the tenant's owner."""
-        row = cls.build(user_id=tenant.owner.id, sign_count=0, last_used_at=None, transports=[], created_at=now())
+        row = cls.build(
+            user_id=tenant.owner.id, credential_id=new_id().bytes, sign_count=0, transports=[], created_at=now(),
+            last_used_at=None,
+        )  # fmt: skip
         await tenant.run(INSERT_FACTOR.bindparams(id=row.id, user_id=row.user_id, now=now()))
         held: PasskeyRow = await tenant.has(cls, **{key: value for key, value in vars(row).items() if key[0] != "_"})
         return held
