@@ -44,7 +44,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = None
     database_pool_size: Annotated[
-        int, msgspec.Meta(ge=1, le=1000), about("Connections to the database, per worker")
+        int,
+        msgspec.Meta(ge=1, le=1000),
+        about("Connections to the database, per worker, and half as many again for what outlives an error"),
     ] = 10
     database_timeout_seconds: Annotated[
         float, msgspec.Meta(gt=0, le=3600), about("Longest that one statement may take")

@@ -14,8 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from features.projects.repository import ProjectRepository
 from tenantry.config import Settings
 from tenantry.db import engine as engines
+from tenantry.db.database import Database
 from tenantry.db.denials import PoolExhausted
-from tenantry.db.engine import create_engine, create_lane, database_of, runtime_url
+from tenantry.db.engine import create_engine, create_lane, runtime_url
 from tenantry.db.lane.fast_lane import DatabaseBusy
 from tenantry.db.session import UnitOfWork
 from tenantry.ids import new_id
@@ -159,7 +160,7 @@ async def engine(app: Litestar, settings: Settings, monkeypatch: pytest.MonkeyPa
 @pytest.fixture
 async def intruder(engine: AsyncEngine) -> AsyncIterator[UnitOfWork]:
     """A unit of work of somebody whose session never was."""
-    unit_of_work = database_of(engine).unit_of_work()
+    unit_of_work = Database(engine).unit_of_work()
     unit_of_work.begin_request(Principal(new_id(), new_id(), new_id()), "projects:read")
     yield unit_of_work
     await unit_of_work.close()
@@ -178,7 +179,7 @@ async def test_who_was_cancelled_cannot_go_on(engine: AsyncEngine) -> None:
     """At whatever moment the beginning is cancelled, no statement follows without the question."""
     went_on = []
     for turns in range(1, 13):
-        unit_of_work = database_of(engine).unit_of_work()
+        unit_of_work = Database(engine).unit_of_work()
         unit_of_work.begin_request(Principal(new_id(), new_id(), new_id()), "projects:read")
         beginning = asyncio.create_task(unit_of_work.scalar(FIRST))
         for _ in range(turns):
@@ -198,7 +199,7 @@ async def test_who_found_no_place_cannot_go_on(engine: AsyncEngine, settings: Se
     await lane.start()
     nap = asyncio.create_task(lane.run([statement("SELECT pg_sleep(0.2)")], writes=False))
     await asyncio.sleep(0)
-    unit_of_work = database_of(engine, lane).unit_of_work(fast=True)
+    unit_of_work = Database(engine, lane).unit_of_work(fast=True)
     unit_of_work.begin_request(Principal(new_id(), new_id(), new_id()), "projects:read")
     with pytest.raises(DatabaseBusy):
         await unit_of_work.structs(ProjectRepository.by_id, tuple, {"id": new_id()})

@@ -1,5 +1,7 @@
 """All connections of the ordinary session are taken."""
 
+import asyncio
+
 import msgspec
 import pytest
 from litestar import Litestar
@@ -24,3 +26,19 @@ async def test_nobody_waits_for_ever(app: Litestar, settings: Settings, monkeypa
     assert [problem(503, "pool_exhausted")] * 2 == refused
     assert ["1", "1"] == [answer.headers["retry-after"] for answer in refused]
     assert 201 == created.status_code
+
+
+async def test_requests_do_not_wait_for_each_other(
+    app: Litestar, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who holds a connection and needs another, for what outlives an error, gets it however many others do the same."""
+    monkeypatch.setattr(engine, "POOL_WAIT_SECONDS", 2)
+    few = msgspec.structs.replace(settings, database_pool_size=2, database_fast_lane=False)
+    async with serving(few) as served:
+        ada = await served.world.account()
+        right = {"password": ada.password}
+        answers = await asyncio.gather(
+            *(served.api.as_(ada).post("/auth/reauthenticate", json=right) for _ in range(6))
+        )
+
+    assert [200] * 6 == [answer.status_code for answer in answers]

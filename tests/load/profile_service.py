@@ -19,7 +19,8 @@ import rich_click as click
 from rich.console import Console
 
 from tenantry.config import Settings
-from tenantry.db.engine import create_engine, database_of, runtime_url
+from tenantry.db.database import Database
+from tenantry.db.engine import create_engine, runtime_url
 from tenantry.feature import API_PREFIX
 from tenantry.security.tokens import TokenService
 from tenantry.testing.databases import TestDatabases
@@ -126,7 +127,7 @@ async def populated(settings: Settings) -> tuple[str, list[str]]:
     """The token of a tenant's owner, and the ids of its projects."""
     engine = create_engine(runtime_url(settings), settings)
     try:
-        owner = (await World(database_of(engine), TokenService.from_settings(settings), "no password").tenant()).owner
+        owner = (await World(Database(engine), TokenService.from_settings(settings), "no password").tenant()).owner
     finally:
         await engine.dispose()
     headers = {"authorization": f"Bearer {owner.token}"}

@@ -16,10 +16,15 @@ SNAPSHOTS_AT_ONCE = 2
 
 
 class Database:
-    """Gives units of work. `transaction` is one of its own, for effects that outlive an error response."""
+    """Gives units of work. `transaction` is one of its own, for effects that outlive an error response.
 
-    def __init__(self, engine: AsyncEngine, lane: FastLane | None = None) -> None:
-        self._engine = engine
+    A request may hold the connection of its own unit of work while it runs such a transaction. Would both come from one
+    pool, as many requests as it has connections would wait for each other; so the others have a pool `apart`. Within a
+    `transaction` no other begins.
+    """
+
+    def __init__(self, engine: AsyncEngine, lane: FastLane | None = None, *, apart: AsyncEngine | None = None) -> None:
+        self._engine, self._apart = engine, apart or engine
         self._lane = lane
         self._snapshots = asyncio.Semaphore(SNAPSHOTS_AT_ONCE)
 
@@ -34,7 +39,7 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[UnitOfWork]:
         """Commits at the end of the block, rolls back when it raises."""
-        unit_of_work = self.unit_of_work()
+        unit_of_work = UnitOfWork(self._apart)
         try:
             yield unit_of_work
             await unit_of_work.commit()

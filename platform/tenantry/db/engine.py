@@ -1,5 +1,6 @@
 """The engine: psycopg 3, a bounded pool, and no connection whose role could look past row-level security."""
 
+from math import ceil
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -8,7 +9,6 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from tenantry.config import ConfigurationError, Settings, variable
-from tenantry.db.database import Database
 from tenantry.db.lane.fast_lane import FastLane
 from tenantry.db.lane.query import Terms
 from tenantry.db.pooler import PROCESS_QUERY, is_pooled, terms_of
@@ -18,8 +18,8 @@ from tenantry.db.transaction import POOLED, let_begin
 __all__ = (
     "DATABASE_NAME",
     "create_engine",
+    "create_engine_apart",
     "create_lane",
-    "database_of",
     "migration_url",
     "psycopg_url",
     "runtime_url",
@@ -62,10 +62,10 @@ def psycopg_url(text: str, field: str) -> URL:
     return url.set(drivername="postgresql+psycopg")
 
 
-def create_engine(url: URL, settings: Settings) -> AsyncEngine:
+def create_engine(url: URL, settings: Settings, *, connections: int | None = None) -> AsyncEngine:
     engine = create_async_engine(
         url,
-        pool_size=settings.database_pool_size,
+        pool_size=connections or settings.database_pool_size,
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS,
         pool_use_lifo=True,
@@ -119,8 +119,9 @@ def create_lane(url: URL, settings: Settings) -> FastLane:
     return FastLane(connect, connections=settings.database_lane_connections, queue=settings.database_lane_queue)
 
 
-def database_of(engine: AsyncEngine, lane: FastLane | None = None) -> Database:
-    return Database(engine, lane)
+def create_engine_apart(url: URL, settings: Settings) -> AsyncEngine:
+    """For transactions that run while a request holds its own: half as many, since few requests have any."""
+    return create_engine(url, settings, connections=ceil(settings.database_pool_size / 2))
 
 
 def _embedded_url(settings: Settings, role: str) -> URL:

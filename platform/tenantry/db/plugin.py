@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tenantry.config import Settings
 from tenantry.db.database import Database
-from tenantry.db.engine import create_engine, create_lane, database_of, runtime_url
+from tenantry.db.engine import create_engine, create_engine_apart, create_lane, runtime_url
 from tenantry.db.migrations import check_head, head_revision
 from tenantry.db.session import UnitOfWork
 from tenantry.db.transaction import POOLED
@@ -41,10 +41,11 @@ class DatabasePlugin(InitPlugin):
     async def _start(self, app: Litestar) -> None:
         url = runtime_url(self.settings)
         self.engine: AsyncEngine = create_engine(url, self.settings)
+        self.apart: AsyncEngine = create_engine_apart(url, self.settings)
         self.lane = create_lane(url, self.settings) if self.settings.database_fast_lane else None
         if self.lane is not None:
             await self.lane.start()
-        self.database = database_of(self.engine, self.lane)
+        self.database = Database(self.engine, self.lane, apart=self.apart)
         self.head = head_revision()
         app.state.database = self.database
         try:
@@ -56,7 +57,8 @@ class DatabasePlugin(InitPlugin):
     async def _stop(self) -> None:
         if self.lane is not None:
             await self.lane.stop()
-        await self.engine.dispose()
+        for engine in (self.engine, self.apart):
+            await engine.dispose()
 
     async def _ping(self) -> str:
         try:

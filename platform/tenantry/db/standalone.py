@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tenantry.config import ConfigurationError, Settings, variable
 from tenantry.db.database import Database
-from tenantry.db.engine import create_engine, database_of, runtime_url
+from tenantry.db.engine import create_engine, runtime_url
 from tenantry.db.migrations import check_head, head_revision
 from tenantry.readiness import NotReady
 
@@ -24,7 +24,7 @@ async def standalone_database(settings: Settings) -> AsyncIterator[Database]:
     engine = create_engine(runtime_url(settings), settings)
     try:
         await _require_head(engine)
-        yield database_of(engine)
+        yield Database(engine)
     finally:
         await engine.dispose()
 
