@@ -12,6 +12,7 @@ from features.auth.dtos import ClientToken, Login, Reauthentication, TokenForm
 from features.auth.errors import (
     InvalidClient,
     InvalidCredentials,
+    InvalidDpopProof,
     InvalidGrant,
     InvalidScope,
     InvalidTokenRequest,
@@ -21,6 +22,7 @@ from features.auth.service import ClientService, LoginService
 from features.sessions.api import AccessToken, InvalidRefreshToken, SessionService, TokenPair
 from tenantry.errors import Forbidden, Unauthenticated
 from tenantry.http.policy import public, signed_in
+from tenantry.security.possession import InvalidProof
 from tenantry.security.principal import CurrentPrincipal
 from tenantry.visitor import CurrentVisitor, Visitor
 
@@ -61,12 +63,14 @@ class AuthController(Controller):
         """The grants `password`, which the Authorize button uses, `refresh_token`, and `client_credentials`: id and
         API key of a service account, in the form or by HTTP Basic.
         """
-        if data.grant_type == "client_credentials":
-            return await client_token(data, request.headers.getall("authorization", []), clients, visitor)
         try:
+            if data.grant_type == "client_credentials":
+                return await client_token(data, request.headers.getall("authorization", []), clients, visitor)
             if data.grant_type == "refresh_token":
                 return await sessions.refresh(data.refresh_token or "", visitor)
             return await logins.log_in(Login(data.username or "", data.password or ""), visitor)
+        except InvalidProof as error:
+            raise InvalidDpopProof(error.detail) from error
         except (InvalidCredentials, InvalidRefreshToken, SecondFactorRequired) as error:
             raise InvalidGrant(error.title) from error
 
@@ -84,6 +88,8 @@ async def client_token(form: TokenForm, headers: list[str], clients: ClientServi
         raise InvalidTokenRequest("The form names another client than the header.")
     try:
         return await clients.token(client_id, secret, visitor)
+    except InvalidProof:
+        raise
     except (Unauthenticated, Forbidden) as error:
         raise InvalidClient(error.title, is_basic=bool(basic)) from error
 

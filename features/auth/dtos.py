@@ -34,7 +34,7 @@ class ClientToken(Struct):
     """Without a refresh token, RFC 6749 section 4.4.3: the client still has its key."""
 
     access_token: str
-    token_type: Literal["Bearer"]
+    token_type: Literal["Bearer", "DPoP"]
     expires_in: int
     """Seconds."""
     tenant_id: UUID

@@ -39,6 +39,11 @@ class InvalidTokenRequest(OAuthError):
     title = "The request for a token contradicts itself"
 
 
+class InvalidDpopProof(OAuthError):
+    code = "invalid_dpop_proof"
+    title = "The DPoP proof is missing or not valid"
+
+
 class InvalidScope(OAuthError):
     code = "invalid_scope"
     title = "A token has all scopes of its API key; leave `scope` out"

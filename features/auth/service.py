@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
+from typing import Literal
 from uuid import UUID
 
 import structlog
@@ -24,6 +25,7 @@ from tenantry.limits.rate import Rate
 from tenantry.limits.throttles import Throttles, throttle_key
 from tenantry.security.api_keys import InvalidApiKey, principal_of_key
 from tenantry.security.passwords import PasswordService
+from tenantry.security.possession import Holder
 from tenantry.security.principal import KeyClaim, Principal
 from tenantry.security.secrets import digest, new_secret
 from tenantry.security.tokens import TokenService
@@ -158,8 +160,8 @@ class ChallengeService:
 class ClientService:
     """From an API key to a token that lives as long as the key does, and no longer than a token."""
 
-    def __init__(self, database: Database, tokens: TokenService, guesses: GuessService) -> None:
-        self.database, self.tokens, self.guesses = database, tokens, guesses
+    def __init__(self, database: Database, tokens: TokenService, guesses: GuessService, holder: Holder) -> None:
+        self.database, self.tokens, self.guesses, self.holder = database, tokens, guesses, holder
 
     async def token(self, client_id: str, client_secret: str, visitor: Visitor) -> ClientToken:
         """
@@ -181,8 +183,10 @@ class ClientService:
         assert principal.key is not None
         claim = KeyClaim(principal.key.id, secret_hash=None)
         _log.info("token.issued", subject=str(member.subject_id))
-        token = self.tokens.issue(Principal(member.subject_id, None, member.tenant_id, claim))
-        return ClientToken(token, "Bearer", int(self.tokens.lifetime.total_seconds()), member.tenant_id)
+        holder = await self.holder.thumbprint()
+        token = self.tokens.issue(Principal(member.subject_id, None, member.tenant_id, claim, holder=holder))
+        kind: Literal["Bearer", "DPoP"] = "Bearer" if holder is None else "DPoP"
+        return ClientToken(token, kind, int(self.tokens.lifetime.total_seconds()), member.tenant_id)
 
 
 async def demand_second_factor(

@@ -18,7 +18,8 @@ class TenantSwitch(Struct, forbid_unknown_fields=True):
 class AccessToken(Struct, kw_only=True, omit_defaults=True):
     access_token: str = ""
     """Absent where it is in a cookie."""
-    token_type: Literal["Bearer"]
+    token_type: Literal["Bearer", "DPoP"]
+    """`DPoP` where the request for it came with a proof, without which the token is good for nothing (RFC 9449)."""
     expires_in: int
     """Seconds."""
     session_id: UUID

@@ -50,6 +50,9 @@ class SessionRow(Base):
     only_tenant_id: Mapped[UUID | None] = mapped_column(default=None)
     """Of a session that a tenant's own provider vouches for: it must not reach into other tenants."""
 
+    holder: Mapped[str | None] = mapped_column(default=None)
+    """Thumbprint of the key to which all tokens of the session are bound; none where they are bound to none."""
+
     @property
     def is_live(self) -> bool:
         return self.ended_at is None and self.expires_at > now()

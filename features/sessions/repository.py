@@ -21,7 +21,15 @@ class SessionRepository:
         self.unit_of_work = unit_of_work
 
     async def open(
-        self, user_id: UUID, tenant_id: UUID | None, visitor: Visitor, proof: Proof, idle: timedelta, longest: timedelta
+        self,
+        user_id: UUID,
+        tenant_id: UUID | None,
+        visitor: Visitor,
+        proof: Proof,
+        holder: str | None,
+        *,
+        idle: timedelta,
+        longest: timedelta,
     ) -> SessionRow:
         moment = now()
         session = SessionRow(
@@ -36,6 +44,7 @@ class SessionRepository:
             second_factor_at=moment if proof.has_second_factor else None,
             connection_id=proof.connection_id,
             only_tenant_id=proof.only_tenant_id,
+            holder=holder,
         )
         held = {name: value for name, value in vars(session).items() if not name.startswith("_")}
         session.id = await self.unit_of_work.scalar(insert(SessionRow).values(**held).returning(SessionRow.id))

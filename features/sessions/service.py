@@ -21,6 +21,7 @@ from tenantry.limits.rate import Rate
 from tenantry.limits.throttles import Throttles, throttle_key
 from tenantry.mail import Mailer
 from tenantry.security.browser import TokenCarrier
+from tenantry.security.possession import Holder, InvalidProof
 from tenantry.security.principal import Principal
 from tenantry.security.secrets import digest, new_secret
 from tenantry.security.tokens import TokenService
@@ -42,11 +43,12 @@ class SessionService:
         tokens: TokenService,
         throttles: Throttles,
         carrier: TokenCarrier,
+        holder: Holder,
         mailer: Mailer,
         settings: Settings,
     ) -> None:
         self.unit_of_work, self.database, self.tokens = unit_of_work, database, tokens
-        self.carrier, self.mailer = carrier, mailer
+        self.carrier, self.holder, self.mailer = carrier, holder, mailer
         self.throttles, self.guesses = throttles, Rate(settings.guesses_per_network, per=GUESSING)
         self.sessions = SessionRepository(unit_of_work)
         self.idle = timedelta(days=settings.refresh_token_days)
@@ -57,10 +59,14 @@ class SessionService:
 
         Raises:
             TenantNotAvailable: they are no member of the tenant that is asked for.
+            InvalidProof: the request has a proof of a key that is not good.
         """
+        holder = await self._new_holder()
         chosen = await self._choose_tenant(user_id, proof.only_tenant_id or tenant_id)
         is_new = await self._is_new_device(user_id, visitor)
-        session = await self.sessions.open(user_id, chosen, visitor, proof, self.idle, self.longest)
+        session = await self.sessions.open(
+            user_id, chosen, visitor, proof, holder, idle=self.idle, longest=self.longest
+        )
         refresh_token = new_secret()
         await self.sessions.add_refresh_token(session.id, digest(refresh_token))
         if is_new:
@@ -81,6 +87,7 @@ class SessionService:
         Raises:
             InvalidRefreshToken: it is none, or its session has ended, or ends with this.
             TooManyAttempts: too many of its network were none.
+            InvalidProof: the session is bound to a key, of which the request has no good proof.
             CsrfFailed: it is in a cookie, and another page sent it.
         """
         presented = self.carrier.refresh_token() if given is None else given
@@ -97,6 +104,8 @@ class SessionService:
             found = await sessions.refresh_token(digest(presented))
             if found is not None and by_cookie:
                 self.carrier.require_own_page(found[1].id)
+            if found is not None and found[1].holder not in (None, await self.holder.thumbprint()):
+                raise InvalidProof
             if found is not None and await self._rotate(sessions, *found, refresh_token):
                 found[1].visited(visitor, self.idle)
                 session = found[1]
@@ -138,6 +147,13 @@ class SessionService:
         ended = await self.sessions.end_all(principal.subject_id, "ended_by_its_owner", but=principal.session)
         _log.info("sessions.ended", user=str(principal.subject_id), count=ended, reason="ended_by_its_owner")
 
+    async def _new_holder(self) -> str | None:
+        """The key that a new session is bound to. A cookie cannot be: a browser sends it without any proof."""
+        holder = await self.holder.thumbprint()
+        if holder is not None and self.carrier.uses_cookies:
+            raise InvalidProof("A cookie is bound to no key.")
+        return holder
+
     async def _is_new_device(self, user_id: UUID, visitor: Visitor) -> bool:
         """Whether none of their earlier sessions had it in this network. The very first is no news."""
         earlier = await self.sessions.visitors(user_id)
@@ -177,14 +193,16 @@ class SessionService:
         return self._handed_out(TokenPair, session, tenant_id, refresh_token=refresh_token)
 
     def _handed_out(self, type_: type[T], session: SessionRow, tenant_id: UUID | None, **secrets: str) -> T:
-        principal = Principal(session.user_id, session.id, tenant_id, authenticated_at=session.authenticated_at)
+        principal = Principal(
+            session.user_id, session.id, tenant_id, authenticated_at=session.authenticated_at, holder=session.holder
+        )
         secrets["access_token"] = self.tokens.issue(principal)
         if self.carrier.uses_cookies:
             carried = self.carrier.carry(session.id, secrets["access_token"], secrets.get("refresh_token"))
             secrets = {"csrf_token": carried}
         seconds = int(self.tokens.lifetime.total_seconds())
         return type_(
-            token_type=BEARER,
+            token_type=BEARER if session.holder is None else "DPoP",
             expires_in=seconds,
             session_id=session.id,
             tenant_id=tenant_id,

@@ -16,7 +16,7 @@ class SessionFactory(SQLAlchemyFactory[SessionRow]):
         end = now() + timedelta(days=1)
         row = cls.build(
             user_id=tenant.owner.id, tenant_id=None, created_at=now(), last_used_at=now(), expires_at=end, ends_at=end,
-            ended_at=None, end_reason=None, connection_id=None, only_tenant_id=None, methods=[],
+            ended_at=None, holder=None, end_reason=None, connection_id=None, only_tenant_id=None, methods=[],
             authenticated_at=None, second_factor_at=None,
         )  # fmt: skip
         held: SessionRow = await tenant.has(cls, **{key: value for key, value in vars(row).items() if key[0] != "_"})

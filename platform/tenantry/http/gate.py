@@ -18,6 +18,7 @@ from tenantry.http.ways import LongWay, ShortWay
 from tenantry.limits.limiter import Limiter
 from tenantry.readiness import NotReady, Readiness
 from tenantry.security.browser import BrowserMode, TokenCarrier, carrier_of
+from tenantry.security.possession import Holder, Possession
 from tenantry.security.principal import Principal
 from tenantry.security.tokens import TokenService
 from tenantry.visitor import visitor_of
@@ -30,7 +31,8 @@ class GatePlugin(InitPlugin):
 
     def __init__(self, settings: Settings, tokens: TokenService, limiter: Limiter, readiness: Readiness) -> None:
         self.browser = BrowserMode(settings, tokens)
-        self.gate = Gate(tokens, self.browser, limiter, settings)
+        self.possession = Possession(self.browser.own, limiter.is_first)
+        self.gate = Gate(tokens, self.browser, self.possession, limiter, settings)
         self.short: ShortWay | None = None
         readiness.add("permissions", self._check_permissions)
 
@@ -38,12 +40,16 @@ class GatePlugin(InitPlugin):
         app_config.middleware.append(self._long_way)
         app_config.dependencies["principal"] = Provide(principal_of, sync_to_thread=False)
         app_config.dependencies["carrier"] = Provide(self._carrier, sync_to_thread=False)
+        app_config.dependencies["holder"] = Provide(self._holder, sync_to_thread=False)
         app_config.dependencies["visitor"] = Provide(visitor_of, sync_to_thread=False)
         app_config.on_startup += [self._shorten, self._start]
         return app_config
 
     def _carrier(self, scope: Scope) -> TokenCarrier:
         return carrier_of(self.browser, scope)
+
+    def _holder(self, scope: Scope) -> Holder:
+        return Holder(self.possession, scope)
 
     def _long_way(self, app: ASGIApp) -> LongWay:
         return LongWay(app, self.gate, lambda: self.short)

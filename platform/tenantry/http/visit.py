@@ -26,6 +26,7 @@ from tenantry.limits.limiter import Limiter
 from tenantry.security.api_keys import principal_of_key
 from tenantry.security.browser import ACCESS_COOKIE, BrowserMode, cookie_of
 from tenantry.security.keys import UnknownKey
+from tenantry.security.possession import Possession, presented
 from tenantry.security.principal import CredentialVerifier, Principal
 
 __all__ = ("Gate", "RequestTimeout", "Visit", "pause")
@@ -132,9 +133,14 @@ class Gate:
     """There once the application has started."""
 
     def __init__(
-        self, verifier: CredentialVerifier, browser: BrowserMode, limiter: Limiter, settings: Settings
+        self,
+        verifier: CredentialVerifier,
+        browser: BrowserMode,
+        possession: Possession,
+        limiter: Limiter,
+        settings: Settings,
     ) -> None:
-        self._verifier, self._browser = verifier, browser
+        self._verifier, self._browser, self._possession = verifier, browser, possession
         self.limiter = limiter
         self._fresh = timedelta(seconds=settings.fresh_auth_seconds)
         self.key_life = timedelta(hours=settings.idempotency_key_hours)
@@ -180,10 +186,13 @@ class Gate:
     async def _claim(self, scope: Scope) -> Principal:
         """Another worker, or an operator, may have made the key just now."""
         try:
-            return self._authenticate(scope)
+            principal = self._authenticate(scope)
         except UnknownKey:
             await self._verifier.learn()
-            return self._authenticate(scope)
+            principal = self._authenticate(scope)
+        if principal.holder is not None:
+            await self._possession.demand(scope, principal.holder)
+        return principal
 
     def _require_fresh(self, plan: RoutePlan, principal: Principal) -> None:
         """The token says when: a proof does not become older by asking anybody."""
@@ -211,6 +220,10 @@ class Gate:
             return principal_of_key(key)
         if name == b"authorization" and value[:7].lower() == b"bearer " and (credential := value[7:].strip()):
             return self._verifier.verify(credential)
+        if name == b"authorization" and (credential := presented(value)):
+            principal = self._verifier.verify(credential)
+            if principal.holder is not None:
+                return principal
         raise Unauthenticated
 
 

@@ -110,6 +110,11 @@ class Limiter:
             outcome = await self._take(asks) if asks else Outcome(None, 0, [])
         self._conclude(scope, asks, outcome, principal)
 
+    async def is_first(self, key: str, within: timedelta) -> bool:
+        """Whether nobody has asked for the same within that time, as far as workers can tell each other."""
+        outcome = await self._take([ask(Limit("once", Rate(1, within)), key, key)])
+        return outcome is not None and outcome.refused is None
+
     async def _take(self, asks: Sequence[Ask]) -> Outcome | None:
         outcome = self._counter.take(asks)
         return outcome if isinstance(outcome, Outcome) else await outcome

@@ -28,6 +28,8 @@ class Principal(msgspec.Struct, frozen=True):
     key: KeyClaim | None = None
     authenticated_at: datetime | None = None
     """When a person last proved here who they are; none where nothing but another's word vouches for it."""
+    holder: str | None = None
+    """Thumbprint of the key without whose proof the credential is good for nothing; none where it needs no proof."""
 
     @property
     def tenant(self) -> UUID:

@@ -23,7 +23,7 @@ from tenantry.security.keys import InvalidToken, KeyRing, SigningKey, generate, 
 from tenantry.security.principal import KeyClaim, Principal
 from tenantry.security.vault import kept
 
-__all__ = ("InvalidToken", "TokenService")
+__all__ = ("FAULTS", "InvalidToken", "TokenService")
 
 AUDIENCE = "tenantry"
 TYPE = "at+jwt"
@@ -39,6 +39,8 @@ CHECKS: Options = {
     "verify_iat": False,
 }
 REMEMBERED = 10_000
+FAULTS = (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError, OverflowError, OSError, RecursionError)
+"""What reading a JWT of any shape can end in."""
 
 
 class _Verified(msgspec.Struct, frozen=True):
@@ -86,6 +88,7 @@ class TokenService:
             **({"sid": str(principal.session)} if principal.key is None else {"key": str(principal.key.id)}),
             "tid": str(principal.tenant_id) if principal.tenant_id else None,
             **({"auth_time": int(proven.timestamp())} if (proven := principal.authenticated_at) else {}),
+            **({"cnf": {"jkt": principal.holder}} if principal.holder is not None else {}),
             "jti": str(new_id()),
             "iat": issued,
             "nbf": issued,
@@ -145,14 +148,14 @@ class TokenService:
             session, key = _session_or_key(claims)
             proven = _moment(claims["auth_time"]) if "auth_time" in claims else None
             principal = Principal(
-                UUID(claims["sub"]), session, UUID(tenant) if tenant is not None else None, key, proven
+                UUID(claims["sub"]), session, UUID(tenant) if tenant is not None else None, key, proven, _holder(claims)
             )
             issued, starts, ends = (_moment(claims[name]) for name in ("iat", "nbf", "exp"))
             if proven is not None and proven > issued:
                 raise InvalidToken
             skew = timedelta(seconds=CLOCK_SKEW_SECONDS)
             return _Verified(principal, max(issued, starts) - skew, ends + skew)
-        except (jwt.PyJWTError, ValueError, TypeError, AttributeError, OverflowError, OSError, RecursionError) as error:
+        except FAULTS as error:
             raise InvalidToken from error
 
 
@@ -165,6 +168,16 @@ def _session_or_key(claims: dict[str, Any]) -> tuple[UUID | None, KeyClaim | Non
     if "sid" not in claims:
         raise InvalidToken
     return UUID(claims["sid"]), None
+
+
+def _holder(claims: dict[str, Any]) -> str | None:
+    """RFC 9449 section 6.1."""
+    if "cnf" not in claims:
+        return None
+    thumbprint = claims["cnf"]["jkt"]
+    if not isinstance(thumbprint, str) or not thumbprint:
+        raise InvalidToken
+    return thumbprint
 
 
 def _own_key(settings: Settings) -> SigningKey:
