@@ -2,12 +2,12 @@
 
 from uuid import UUID
 
-from features.mfa.dtos import FactorAdded
+from features.mfa.dtos import FactorAdded, NewFactor
 from features.mfa.repository import FactorRepository
 from features.mfa.service import FactorService
 from tenantry.db.session import UnitOfWork
 
-__all__ = ("FactorAdded", "FactorService", "forget_factors")
+__all__ = ("FactorAdded", "FactorService", "NewFactor", "forget_factors")
 
 
 async def forget_factors(unit_of_work: UnitOfWork, user_id: UUID) -> None:

@@ -3,24 +3,27 @@ import pytest
 from features.mfa.commands import reset
 from features.mfa.errors import AccountNotFound
 from features.mfa.tests.people import enrolled, log_in
+from tenantry.config import Settings
 from tenantry.db.database import Database
+from tenantry.mail import standalone_mailer
 from tenantry.testing import Api, World, problem
 
 
-async def test_reset(api: Api, world: World, database: Database) -> None:
+async def test_reset(api: Api, world: World, database: Database, settings: Settings) -> None:
     """After `tenantry users reset-mfa` the password is enough, and every session of before has ended."""
     ada, bob = await world.account(), await world.account("bob")
+    mailer = standalone_mailer(settings)
     await enrolled(api, ada)
     await enrolled(api, bob)
 
     async with database.transaction() as unit_of_work:
-        ended = await reset(unit_of_work, f" {ada.email.upper()}")
+        ended = await reset(unit_of_work, mailer, f" {ada.email.upper()}")
     before = await api.as_(ada).get("/auth/sessions")
     entered = await log_in(api, ada)
     other = await log_in(api, bob)
     with pytest.raises(AccountNotFound):
         async with database.transaction() as unit_of_work:
-            await reset(unit_of_work, "nobody@example.com")
+            await reset(unit_of_work, mailer, "nobody@example.com")
 
     assert 1 == ended
     assert problem(401, "session_ended") == before
