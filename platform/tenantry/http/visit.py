@@ -106,7 +106,7 @@ class Visit:
     def _begun(self, *, fast: bool) -> UnitOfWork:
         unit_of_work = self._gate.database.unit_of_work(fast=fast, repeatable=self.plan.is_repeatable)
         if self.principal is not None:
-            unit_of_work.begin_request(self.principal, self.plan.permission, self._gate.limiter.hear)
+            unit_of_work.begin_request(self.principal, self.plan.question, self._gate.limiter.hear)
         return unit_of_work
 
     async def _count(self, principal: Principal) -> None:
