@@ -4,7 +4,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, column, exists, insert, or_, select, table, update
 from sqlalchemy.orm import aliased
 
-from features.sessions.dtos import Proof, Session, SessionRecord
+from features.sessions.dtos import Origin, Proof, Session, SessionRecord
 from features.sessions.models import RefreshTokenRow, SessionRow, device_of
 from tenantry.clock import now
 from tenantry.db.session import UnitOfWork
@@ -42,6 +42,11 @@ class SessionRepository:
         held = {name: value for name, value in vars(session).items() if not name.startswith("_")}
         session.id = await self.unit_of_work.scalar(insert(SessionRow).values(**held).returning(SessionRow.id))
         return session
+
+    async def origin(self, session_id: UUID) -> Origin:
+        chosen = select(SessionRow.connection_id, SessionRow.only_tenant_id).where(SessionRow.id == session_id)
+        (origin,) = await self.unit_of_work.structs(chosen, Origin)
+        return origin
 
     async def end(self, session_id: UUID, reason: str) -> None:
         session = await self.locked(session_id)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import structlog
 
-from features.sessions.dtos import AccessToken, Proof, Session, TokenPair
+from features.sessions.dtos import AccessToken, Origin, Proof, Session, TokenPair
 from features.sessions.errors import InvalidRefreshToken, SessionNotFound, TenantNotAvailable
 from features.sessions.models import RefreshTokenRow, SessionRow
 from features.sessions.repository import BY_ITS_OWNER, SessionRepository
@@ -74,6 +74,9 @@ class SessionService:
         session.prove(proof)
         await self.unit_of_work.flush()
         return self._access(session, session.tenant_id)
+
+    async def origin(self, principal: Principal) -> Origin:
+        return await self.sessions.origin(principal.session)
 
     async def refresh(self, given: str | None, visitor: Visitor) -> TokenPair:
         """By the token that is given, else by the one in the cookie.

@@ -44,7 +44,7 @@ class FreshAuthRequired(Unauthenticated):
     """The challenge is that of RFC 9470; `max_age` is in seconds."""
 
     code = "fresh_auth_required"
-    title = "Prove again who you are, with `POST /auth/reauthenticate`, before you do this"
+    title = "Prove again who you are, with `POST /auth/reauthenticate` or by an identity provider, before you do this"
 
     def __init__(self, *, max_age: int) -> None:
         super().__init__(max_age=max_age)
