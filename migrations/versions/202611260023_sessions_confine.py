@@ -1,9 +1,11 @@
-"""Keep sessions of a tenant's provider out of the account of whoever they belong to
+"""Keep sessions of a tenant's provider out of the account they belong to, and let all that is a person's go with it
 
 Revision: 0023, after 0022
 """
 
 from alembic import op
+
+from tenantry.db.roles import RUNTIME_ROLE
 
 revision = "0023"
 down_revision = "0022"
@@ -77,9 +79,26 @@ BEGIN_REQUEST_BEFORE = (
 )
 
 
+BELONGINGS = ("login_challenges", "password_resets", "address_changes")
+
+
 def upgrade() -> None:
     op.execute(BEGIN_REQUEST)
+    for table in ("totp_secrets", "passkeys"):
+        op.grant_runtime(table, "DELETE")
+    for table in BELONGINGS:
+        refer_to_users(table, ondelete="CASCADE")
 
 
 def downgrade() -> None:
+    for table in BELONGINGS:
+        refer_to_users(table, ondelete=None)
+    for table in ("totp_secrets", "passkeys"):
+        op.execute(f"REVOKE DELETE ON {table} FROM {RUNTIME_ROLE}")
     op.execute(BEGIN_REQUEST_BEFORE)
+
+
+def refer_to_users(table: str, *, ondelete: str | None) -> None:
+    name = f"fk_{table}_user_id"
+    op.drop_constraint(op.f(name), table, type_="foreignkey")
+    op.create_foreign_key(op.f(name), table, "users", ["user_id"], ["id"], ondelete=ondelete)
