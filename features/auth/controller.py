@@ -43,7 +43,7 @@ class AuthController(Controller):
         """
         return await logins.log_in(data, visitor)
 
-    @post("/reauthenticate", opt=signed_in(), status_code=200, summary="Prove again who you are")
+    @post("/reauthenticate", opt=signed_in(confined=True), status_code=200, summary="Prove again who you are")
     async def prove_again(
         self, data: JSONBody[Reauthentication], logins: Logins, principal: CurrentPrincipal, visitor: CurrentVisitor
     ) -> AccessToken:

@@ -16,7 +16,7 @@ class ChallengeRow(Base):
     __table_args__ = (UniqueConstraint("token_hash"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     session_id: Mapped[UUID | None] = mapped_column(ForeignKey("sessions.id"))
     tenant_id: Mapped[UUID | None]
     token_hash: Mapped[bytes]

@@ -31,6 +31,11 @@ class AddressDiffers(Conflict):
     title = "The identity has another address than your account"
 
 
+class AnotherIdentity(Forbidden):
+    code = "sso_another_identity"
+    title = "You have logged in at the identity provider as somebody else than here"
+
+
 class IdentityTaken(Conflict):
     code = "identity_taken"
     title = "This identity is linked to another account"

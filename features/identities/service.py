@@ -13,11 +13,12 @@ from features.identities.errors import (
     AccountRefused,
     AddressDiffers,
     AddressNotVerified,
+    AnotherIdentity,
     DomainNotConfirmed,
     NotAMemberThere,
 )
 from features.identities.repository import IdentityRepository
-from features.sessions.api import Proof, SessionService, TokenPair
+from features.sessions.api import AccessToken, Proof, SessionService, TokenPair
 from features.sso_connections.api import KnownConnection
 from features.tenants.api import MemberNotFound, MembershipService, active_tenant, membership_of
 from tenantry.db.database import Database
@@ -52,15 +53,30 @@ class ArrivalService:
         known = await credentials_of_user(self.unit_of_work, user_id)
         if known is None or known.disabled:
             raise AccountRefused
-        proof = Proof(("sso",))
+        proof = proof_of(claims, connection)
         if connection is None and known.has_second_factor:
             await demand_second_factor(self.database, known.user_id, proof)
         if connection is not None:
             await self._require_member(user_id)
-            has_mfa = "mfa" in claims.methods
-            proof = Proof(("sso", *(("mfa",) if has_mfa else ())), has_mfa, connection.id, connection.tenant_id)
         await self.identities.touch(claims.issuer, claims.subject)
         return await self.sessions.open(user_id, visitor, proof)
+
+    async def prove_again(
+        self, claims: Claims, connection: KnownConnection | None, principal: Principal
+    ) -> AccessToken:
+        """Of somebody who is logged in already, and has logged in anew at the provider that vouches for their session.
+
+        Raises:
+            AnotherIdentity: of somebody else, or of nobody here.
+            SecondFactorRequired: as for a log-in.
+        """
+        if principal.subject_id != await self.identities.user_of(claims.issuer, claims.subject):
+            raise AnotherIdentity
+        known = await credentials_of_user(self.unit_of_work, principal.subject_id)
+        proof = msgspec.structs.replace(proof_of(claims, connection), at=claims.authenticated_at)
+        if connection is None and known is not None and known.has_second_factor:
+            await demand_second_factor(self.database, principal.subject_id, proof, session_id=principal.session)
+        return await self.sessions.prove_again(principal.session, proof)
 
     async def link(self, claims: Claims, principal: Principal) -> Identity:
         """
@@ -94,6 +110,14 @@ class ArrivalService:
             await membership_of(self.unit_of_work, user_id)
         except MemberNotFound as error:
             raise NotAMemberThere from error
+
+
+def proof_of(claims: Claims, connection: KnownConnection | None) -> Proof:
+    """The operator's provider counts as a password does; a tenant's in that tenant, for what it says it has seen."""
+    if connection is None:
+        return Proof(("sso",))
+    has_mfa = "mfa" in claims.methods
+    return Proof(("sso", *(("mfa",) if has_mfa else ())), has_mfa, connection.id, connection.tenant_id)
 
 
 def verified_address(claims: Claims) -> str:

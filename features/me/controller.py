@@ -31,7 +31,7 @@ Departure = NamedDependency[DepartureService]
 class MeController(Controller):
     path = "/me"
 
-    @get(opt=signed_in(), summary="Who am I")
+    @get(opt=signed_in(confined=True), summary="Who am I")
     async def me(self, profile: Profile, principal: CurrentPrincipal) -> Account:
         return await profile.get(principal)
 

@@ -22,7 +22,7 @@ class AddressChangeRow(Base):
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     email: Mapped[str]
     old_token_hash: Mapped[bytes | None]
     """Of the link that went to the address of now; none once it was used."""

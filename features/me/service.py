@@ -19,7 +19,6 @@ from features.me.dtos import MePatch, MyData
 from features.me.errors import InvalidAddressChange, SameAddress
 from features.me.models import LIFETIME
 from features.me.repository import AddressChangeRepository
-from features.mfa.api import forget_factors
 from features.passwords.api import revoke_resets
 from features.sessions.api import end_sessions, forget_visitors, sessions_of
 from features.tenants.api import MembershipService, tenants_of
@@ -32,6 +31,7 @@ from tenantry.limits.throttles import Throttles, throttle_key
 from tenantry.mail import Mailer
 from tenantry.security.principal import Principal
 from tenantry.security.secrets import digest, new_secret
+from tenantry.tenancy.people import forget_belongings
 from tenantry.visitor import Visitor
 
 _log = structlog.get_logger("features.me")
@@ -153,9 +153,7 @@ class DepartureService:
         user_id = principal.subject_id
         account = await account_of(self.unit_of_work, user_id)
         await MembershipService(self.unit_of_work).leave_all(user_id)
-        await AddressChangeRepository(self.unit_of_work).forget(user_id)
-        await revoke_resets(self.unit_of_work, user_id)
-        await forget_factors(self.unit_of_work, user_id)
+        await forget_belongings(self.unit_of_work, user_id)
         await end_sessions(self.unit_of_work, user_id, "account_deleted")
         await forget_visitors(self.unit_of_work, user_id)
         farewell = self.mailer.write("account_deleted", account.email, person=account.name)

@@ -12,6 +12,9 @@ from features.sessions.api import end_sessions
 from tenantry.config import Settings
 from tenantry.console import begin, in_transaction, say, settings_of_command
 from tenantry.db.session import UnitOfWork
+from tenantry.mail import Mailer, standalone_mailer
+
+ALL_FACTORS = "any second factor, since an operator of the service has removed them"
 
 
 @click.group()
@@ -26,17 +29,18 @@ def users(context: click.Context) -> None:
 @settings_of_command
 def reset_mfa(settings: Settings, email: str) -> None:
     """Remove all second factors of an account, and end its sessions. Find out first that it is its owner who asks."""
-    ended = in_transaction(settings, partial(reset, email=email))
+    ended = in_transaction(settings, partial(reset, mailer=standalone_mailer(settings), email=email))
     say(f"{email} logs in with the password alone now; {ended} sessions have ended")
 
 
-async def reset(unit_of_work: UnitOfWork, email: str) -> int:
-    """How many sessions have ended."""
+async def reset(unit_of_work: UnitOfWork, mailer: Mailer, email: str) -> int:
+    """How many sessions have ended. The owner of the account is told, in case it was not they who asked."""
     known = await credentials_of(unit_of_work, normalized(email))
     if known is None:
         raise AccountNotFound
     await lock_account(unit_of_work, known.user_id)
     await forget_factors(unit_of_work, known.user_id)
+    await mailer.notify(known.user_id, "factor_removed", unit_of_work, about=ALL_FACTORS)
     return await end_sessions(unit_of_work, known.user_id, "second_factors_reset")
 
 

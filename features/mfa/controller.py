@@ -37,18 +37,21 @@ class MfaController(Controller):
 
     @post("/totp/confirm", opt=signed_in(audit="factor.added", fresh_auth=True), status_code=200,
           summary="Confirm the authenticator app")  # fmt: skip
-    async def confirm(self, data: JSONBody[TotpConfirmation], totp: Totp, principal: CurrentPrincipal) -> FactorAdded:
+    async def confirm(
+        self, data: JSONBody[TotpConfirmation], totp: Totp, principal: CurrentPrincipal, visitor: CurrentVisitor
+    ) -> FactorAdded:
         """From now on a log-in takes a second step. This session counts as having taken it."""
-        return await totp.confirm(principal, data.code)
+        return await totp.confirm(principal, data.code, visitor)
 
     @delete("/totp", opt=signed_in(audit="factor.removed", fresh_auth=True), summary="Remove the authenticator app")
-    async def remove(self, totp: Totp, principal: CurrentPrincipal) -> None:
+    async def remove(self, totp: Totp, principal: CurrentPrincipal, visitor: CurrentVisitor) -> None:
         """Prove again who you are before, with a second factor. With the last factor the recovery codes go."""
-        await totp.remove(principal)
+        await totp.remove(principal, visitor)
 
     @post("/recovery-codes", opt=signed_in(audit="recovery_codes.renewed", fresh_auth=True), status_code=200,
           summary="Replace my recovery codes")  # fmt: skip
-    async def renew_codes(self, factors: FactorsOfMine, principal: CurrentPrincipal) -> RecoveryCodes:
+    async def renew_codes(
+        self, factors: FactorsOfMine, principal: CurrentPrincipal, visitor: CurrentVisitor
+    ) -> RecoveryCodes:
         """Only this answer has the new ones; those of before are good for nothing."""
-        await factors.require_proof(principal)
-        return RecoveryCodes(await factors.renew_codes(principal.subject_id))
+        return RecoveryCodes(await factors.renew_codes(principal, visitor))

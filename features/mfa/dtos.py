@@ -14,6 +14,16 @@ class Factors(Struct):
     recovery_codes_left: int
 
 
+class NewFactor(Struct, frozen=True):
+    """One that somebody has just shown."""
+
+    kind: str
+    name: str
+    """As its owner is told of it."""
+    methods: tuple[str, ...]
+    """As RFC 8176 names them."""
+
+
 class TotpEnrolment(Struct):
     """Only this answer has the secret. It counts for nothing until a code of it has confirmed it."""
 

@@ -36,14 +36,6 @@ class FactorRepository:
     async def remove_all(self, user_id: UUID) -> None:
         await self.unit_of_work.execute(delete(FactorRow).where(FactorRow.user_id == user_id))
 
-    async def forget(self, user_id: UUID) -> None:
-        """Those that were never confirmed, and recovery codes, too."""
-        await self.remove_all(user_id)
-        await self.replace_codes(user_id, [])
-        # The runtime role may not delete what was never confirmed, but empty it.
-        left = update(TotpRow).where(TotpRow.user_id == user_id)
-        await self.unit_of_work.execute(left.values(sealed_secret=b""))
-
     async def by_kind(self, user_id: UUID) -> dict[str, int]:
         """How many there are."""
         counted = select(FactorRow.kind, func.count()).where(FactorRow.user_id == user_id)

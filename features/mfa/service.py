@@ -10,7 +10,7 @@ import structlog
 
 from features.accounts.api import credentials_of_user, lock_account, note_second_factor, person
 from features.auth.api import Challenge, ChallengeService
-from features.mfa.dtos import FactorAdded, Factors, TotpEnrolment
+from features.mfa.dtos import FactorAdded, Factors, NewFactor, TotpEnrolment
 from features.mfa.errors import InvalidCode, NoSecondFactor, SecondFactorProofRequired, TotpEnrolled, TotpNotFound
 from features.mfa.models import new_recovery_codes, plain
 from features.mfa.repository import FactorRepository, Totp, TotpRepository
@@ -28,6 +28,7 @@ from tenantry.db.database import Database
 from tenantry.db.session import UnitOfWork
 from tenantry.limits.rate import Rate
 from tenantry.limits.throttles import Throttles, TooManyAttempts, throttle_key
+from tenantry.mail import Mailer
 from tenantry.security.principal import Principal
 from tenantry.security.vault import Vault
 from tenantry.visitor import Visitor
@@ -42,13 +43,14 @@ GUESSES_OF_AN_ACCOUNT = Rate(10, per=timedelta(hours=1))
 ACCOUNT, CHALLENGE, ENROLMENT = "second-factor-account", "second-factor-challenge", "totp-enrolment"
 TOTP = "totp"
 ONE_TIME_CODE = ("otp",)
+AUTHENTICATOR_APP = NewFactor(TOTP, "an authenticator app", ONE_TIME_CODE)
 
 
 class FactorService:
     """What holds for factors of every kind."""
 
-    def __init__(self, unit_of_work: UnitOfWork, sessions: SessionService, settings: Settings) -> None:
-        self.unit_of_work, self.sessions = unit_of_work, sessions
+    def __init__(self, unit_of_work: UnitOfWork, sessions: SessionService, mailer: Mailer, settings: Settings) -> None:
+        self.unit_of_work, self.sessions, self.mailer = unit_of_work, sessions, mailer
         self.factors = FactorRepository(unit_of_work)
         self.fresh = timedelta(seconds=settings.fresh_auth_seconds)
 
@@ -70,31 +72,43 @@ class FactorService:
             if proven is None or now() - proven > self.fresh:
                 raise SecondFactorProofRequired
 
-    async def add(self, by: Principal, kind: str, methods: tuple[str, ...]) -> tuple[UUID, FactorAdded]:
-        """One that has just been shown; the session counts as proven with it."""
+    async def add(self, by: Principal, factor: NewFactor, visitor: Visitor) -> tuple[UUID, FactorAdded]:
+        """One that has just been shown; the session counts as proven with it, and its owner is told."""
         await lock_account(self.unit_of_work, by.subject_id)
         is_first = not await self.factors.by_kind(by.subject_id)
-        id = await self.factors.add(by.subject_id, kind)
+        id = await self.factors.add(by.subject_id, factor.kind)
         await note_second_factor(self.unit_of_work, by.subject_id, has=True)
-        await self.sessions.prove_again(by.session, Proof((*methods, "mfa"), has_second_factor=True))
+        await self.sessions.prove_again(by.session, Proof((*factor.methods, "mfa"), has_second_factor=True))
         codes = await self._new_codes(by.subject_id) if is_first else None
-        _log.info("factor.added", user=str(by.subject_id), kind=kind)
+        await self._tell(by, "factor_added", visitor, factor.name)
+        _log.info("factor.added", user=str(by.subject_id), kind=factor.kind)
         return id, FactorAdded(codes)
 
-    async def remove(self, user_id: UUID, id: UUID) -> bool:
+    async def remove(self, by: Principal, id: UUID, name: str, visitor: Visitor) -> bool:
         """With the last one everything goes that stood in for it, and no session is proven by it any more."""
+        user_id = by.subject_id
         await lock_account(self.unit_of_work, user_id)
         if not await self.factors.remove(user_id, id):
             return False
         if not await self.factors.by_kind(user_id):
             await forget_factors(self.unit_of_work, user_id)
+        await self._tell(by, "factor_removed", visitor, name)
         _log.info("factor.removed", user=str(user_id))
         return True
 
-    async def renew_codes(self, user_id: UUID) -> list[str]:
-        if not await self.factors.by_kind(user_id):
+    async def renew_codes(self, by: Principal, visitor: Visitor) -> list[str]:
+        """
+        Raises:
+            NoSecondFactor, SecondFactorProofRequired
+        """
+        await self.require_proof(by)
+        if not await self.factors.by_kind(by.subject_id):
             raise NoSecondFactor
-        return await self._new_codes(user_id)
+        await self._tell(by, "recovery_codes_renewed", visitor)
+        return await self._new_codes(by.subject_id)
+
+    async def _tell(self, by: Principal, what: str, visitor: Visitor, name: str = "") -> None:
+        await self.mailer.notify(by.subject_id, what, self.unit_of_work, visitor=visitor, about=name)
 
     async def _new_codes(self, user_id: UUID) -> list[str]:
         codes = new_recovery_codes()
@@ -128,7 +142,7 @@ class TotpService:
         uri = pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name=ISSUER)
         return TotpEnrolment(secret, uri, segno.make(uri, error="m", micro=False).svg_inline(scale=5))
 
-    async def confirm(self, by: Principal, code: str) -> FactorAdded:
+    async def confirm(self, by: Principal, code: str, visitor: Visitor) -> FactorAdded:
         """
         Raises:
             TotpNotFound: nothing waits to be confirmed.
@@ -141,15 +155,16 @@ class TotpService:
         step = self._step_of(code, by.subject_id, pending) if may_guess else None
         if step is None:
             raise InvalidCode
-        id, added = await self.factors.add(by, TOTP, ONE_TIME_CODE)
+        id, added = await self.factors.add(by, AUTHENTICATOR_APP, visitor)
         if not await self.secrets.confirm(by.subject_id, pending, id, step):
             raise TotpEnrolled
         return added
 
-    async def remove(self, by: Principal) -> None:
+    async def remove(self, by: Principal, visitor: Visitor) -> None:
         await self.factors.require_proof(by)
         found = await self.secrets.confirmed(by.subject_id)
-        if found is None or found.factor_id is None or not await self.factors.remove(by.subject_id, found.factor_id):
+        app = found.factor_id if found is not None else None
+        if app is None or not await self.factors.remove(by, app, AUTHENTICATOR_APP.name, visitor):
             raise TotpNotFound
 
     async def redeem(self, user_id: UUID, code: str) -> bool:

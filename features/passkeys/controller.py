@@ -41,10 +41,14 @@ class PasskeyController(Controller):
 
     @post(opt=signed_in(audit="factor.added", fresh_auth=True), summary="Keep a new passkey")
     async def register(
-        self, data: JSONBody[PasskeyCreate], registrations: Registrations, principal: CurrentPrincipal
+        self,
+        data: JSONBody[PasskeyCreate],
+        registrations: Registrations,
+        principal: CurrentPrincipal,
+        visitor: CurrentVisitor,
     ) -> PasskeyCreated:
         """From now on a log-in by password takes a second step. This session counts as having taken it."""
-        return await registrations.register(principal, data)
+        return await registrations.register(principal, data, visitor)
 
     @patch("/{passkey_id:uuid}", opt=signed_in(audit="passkey.renamed"), summary="Rename a passkey")
     async def rename(
@@ -54,10 +58,14 @@ class PasskeyController(Controller):
 
     @delete("/{passkey_id:uuid}", opt=signed_in(audit="factor.removed", fresh_auth=True), summary="Remove a passkey")
     async def remove(
-        self, passkey_id: FromPath[UUID], registrations: Registrations, principal: CurrentPrincipal
+        self,
+        passkey_id: FromPath[UUID],
+        registrations: Registrations,
+        principal: CurrentPrincipal,
+        visitor: CurrentVisitor,
     ) -> None:
         """Prove again who you are before, with a second factor. With the last factor the recovery codes go."""
-        await registrations.remove(principal, passkey_id)
+        await registrations.remove(principal, passkey_id, visitor)
 
 
 class PasskeyLoginController(Controller):

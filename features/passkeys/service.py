@@ -30,7 +30,7 @@ from webauthn.helpers.structs import (
 
 from features.accounts.api import credentials_of_user, person
 from features.auth.api import Challenge, ChallengeService
-from features.mfa.api import FactorService
+from features.mfa.api import FactorService, NewFactor
 from features.passkeys.dtos import Ceremony, KnownPasskey, PasskeyCreate, PasskeyCreated, PasskeyLogin
 from features.passkeys.errors import (
     NoPasskey,
@@ -101,7 +101,7 @@ class PasskeyService:
         )
         return Ceremony(options_to_json_dict(options))
 
-    async def register(self, by: Principal, data: PasskeyCreate) -> PasskeyCreated:
+    async def register(self, by: Principal, data: PasskeyCreate, visitor: Visitor) -> PasskeyCreated:
         await self.factors.require_proof(by)
         credential, challenge = read(parse_registration_credential_json, data.credential, PasskeyUnacceptable)
         if not await redeem(self.database, challenge, REGISTRATION, by.subject_id):
@@ -113,7 +113,7 @@ class PasskeyService:
                 expected_rp_id=self.party.id,
                 expected_origin=self.party.origin,
             )
-        id, added = await self.factors.add(by, KIND, HARDWARE_KEY)
+        id, added = await self.factors.add(by, NewFactor(KIND, named(data.name), HARDWARE_KEY), visitor)
         row = PasskeyRow(
             id=id,
             user_id=by.subject_id,
@@ -127,11 +127,11 @@ class PasskeyService:
         await self.passkeys.add(row)
         return PasskeyCreated(id, data.name, added.recovery_codes)
 
-    async def remove(self, by: Principal, id: UUID) -> None:
+    async def remove(self, by: Principal, id: UUID, visitor: Visitor) -> None:
         await self.factors.require_proof(by)
-        if id not in {passkey.id for passkey in await self.passkeys.of(by.subject_id)}:
+        names = {passkey.id: passkey.name for passkey in await self.passkeys.of(by.subject_id)}
+        if id not in names or not await self.factors.remove(by, id, named(names[id]), visitor):
             raise PasskeyNotFound
-        await self.factors.remove(by.subject_id, id)
 
 
 class PasskeyLoginService:
@@ -230,6 +230,11 @@ class PasskeyLoginService:
         is_whose = user_id in (None, passkey.user_id)
         is_named = credential.response.user_handle in (None, passkey.user_id.bytes)
         return passkey if is_usable and is_whose and is_named else None
+
+
+def named(passkey: str) -> str:
+    """As its owner is told of it."""
+    return f"the passkey \N{LEFT DOUBLE QUOTATION MARK}{passkey}\N{RIGHT DOUBLE QUOTATION MARK}"
 
 
 async def redeem(database: Database, challenge: bytes, purpose: str, user_id: UUID | None) -> bool:

@@ -16,7 +16,7 @@ class PasswordResetRow(Base):
     __table_args__ = (UniqueConstraint("token_hash"), Index(None, "user_id"))
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     token_hash: Mapped[bytes]
     created_at: Mapped[datetime] = mapped_column(default=now)
     expires_at: Mapped[datetime]

@@ -25,12 +25,12 @@ class SessionController(Controller):
         """
         return await sessions.refresh(data.refresh_token if data else None, visitor)
 
-    @get("/csrf", opt=signed_in(), summary="Get the token against forged requests")
+    @get("/csrf", opt=signed_in(confined=True), summary="Get the token against forged requests")
     async def csrf(self, carrier: CurrentCarrier, principal: CurrentPrincipal) -> CsrfToken:
         """For pages whose credential is a cookie: they send it as `X-CSRF-Token` with all but GET."""
         return CsrfToken(carrier.csrf_token(principal.session))
 
-    @post("/switch", opt=signed_in(), status_code=200, summary="Switch to another tenant")
+    @post("/switch", opt=signed_in(confined=True), status_code=200, summary="Switch to another tenant")
     async def switch(
         self,
         data: JSONBody[TenantSwitch],
@@ -40,22 +40,25 @@ class SessionController(Controller):
         """An access token for that tenant, in the same session."""
         return await sessions.switch(principal, data.tenant_id)
 
-    @post("/logout", opt=signed_in(), status_code=204, summary="Log out")
+    @post("/logout", opt=signed_in(confined=True), status_code=204, summary="Log out")
     async def log_out(self, sessions: Service, principal: CurrentPrincipal) -> None:
         """Ends the session: its access and refresh tokens stop working at once."""
         await sessions.log_out(principal)
 
-    @get("/sessions", opt=signed_in(), summary="List my sessions")
+    @get("/sessions", opt=signed_in(confined=True), summary="List my sessions")
     async def mine(self, sessions: Service, principal: CurrentPrincipal) -> Sessions:
-        """Where you are logged in, the last used first; at most 200."""
+        """Where you are logged in, the last used first; at most 200. A session that is confined to a tenant shows and
+        ends only those that are confined to it, too.
+        """
         return Sessions(await sessions.live(principal))
 
-    @delete("/sessions/{session_id:uuid}", opt=signed_in(fresh_auth=True), summary="End one of my sessions")
+    @delete("/sessions/{session_id:uuid}", opt=signed_in(fresh_auth=True, confined=True),
+            summary="End one of my sessions")  # fmt: skip
     async def end(self, session_id: FromPath[UUID], sessions: Service, principal: CurrentPrincipal) -> None:
         """Its tokens stop working at once. A thief who found you logged in must not log you out elsewhere."""
         await sessions.end(principal, session_id)
 
-    @delete("/sessions", opt=signed_in(fresh_auth=True), summary="End my other sessions")
+    @delete("/sessions", opt=signed_in(fresh_auth=True, confined=True), summary="End my other sessions")
     async def end_others(self, sessions: Service, principal: CurrentPrincipal) -> None:
         """All but the one that asks."""
         await sessions.end_others(principal)

@@ -82,3 +82,12 @@ class Proof(Struct, frozen=True):
     """The connection to another identity provider, where that one has proven it."""
     only_tenant_id: UUID | None = None
     """The one tenant that trusts that provider: the session is good for no other."""
+    at: datetime | None = None
+    """When, if it was not just now."""
+
+
+class Origin(Struct, frozen=True):
+    """The connection by which a session was opened, and the tenant that it is confined to by that."""
+
+    connection_id: UUID | None
+    only_tenant_id: UUID | None

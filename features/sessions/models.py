@@ -62,7 +62,7 @@ class SessionRow(Base):
         self.end_reason = self.end_reason or reason
 
     def prove(self, proof: Proof) -> None:
-        self.authenticated_at = now()
+        self.authenticated_at = min(proof.at or now(), now())
         if proof.has_second_factor:
             self.second_factor_at = now()
         self.methods = sorted({*self.methods, *proof.methods})

@@ -1,9 +1,10 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, column, insert, select, table, update
+from sqlalchemy import ColumnElement, column, exists, insert, or_, select, table, update
+from sqlalchemy.orm import aliased
 
-from features.sessions.dtos import Proof, Session, SessionRecord
+from features.sessions.dtos import Origin, Proof, Session, SessionRecord
 from features.sessions.models import RefreshTokenRow, SessionRow, device_of
 from tenantry.clock import now
 from tenantry.db.session import UnitOfWork
@@ -13,6 +14,7 @@ from tenantry.visitor import Visitor
 MOST_LISTED = 200
 REMEMBERED = timedelta(days=30)
 MOST_KNOWN = 100
+BY_ITS_OWNER = "ended_by_its_owner"
 USERS = table("users", column("id"), column("disabled_at"))
 
 
@@ -50,18 +52,27 @@ class SessionRepository:
         session.id = await self.unit_of_work.scalar(insert(SessionRow).values(**held).returning(SessionRow.id))
         return session
 
+    async def origin(self, session_id: UUID) -> Origin:
+        chosen = select(SessionRow.connection_id, SessionRow.only_tenant_id).where(SessionRow.id == session_id)
+        (origin,) = await self.unit_of_work.structs(chosen, Origin)
+        return origin
+
     async def end(self, session_id: UUID, reason: str) -> None:
         session = await self.locked(session_id)
         session.end(reason)
         await self.unit_of_work.flush()
 
-    async def end_all(self, user_id: UUID, reason: str, *, but: UUID | None = None, only: UUID | None = None) -> int:
+    async def end_all(self, user_id: UUID, reason: str, *, but: UUID | None = None) -> int:
         """Those that are live; how many they were."""
-        ending = update(SessionRow).where(SessionRow.user_id == user_id, is_live())
-        if but is not None:
-            ending = ending.where(SessionRow.id != but)
-        if only is not None:
-            ending = ending.where(SessionRow.id == only)
+        return await self._end(reason, SessionRow.user_id == user_id, *([SessionRow.id != but] if but else []))
+
+    async def end_seen(self, user_id: UUID, by: UUID, *, only: UUID | None = None) -> int:
+        """The one, or all others, of those that a session of their owner sees."""
+        chosen = SessionRow.id == only if only else SessionRow.id != by
+        return await self._end(BY_ITS_OWNER, SessionRow.user_id == user_id, is_seen(by), chosen)
+
+    async def _end(self, reason: str, *which: ColumnElement[bool]) -> int:
+        ending = update(SessionRow).where(is_live(), *which)
         return await self.unit_of_work.execute(ending.values(ended_at=now(), end_reason=reason))
 
     async def second_factor_at(self, session_id: UUID) -> datetime | None:
@@ -78,7 +89,7 @@ class SessionRepository:
         names = [name for name in Session.__struct_fields__ if name not in ("device", "is_current")]
         rows = await self.unit_of_work.rows(
             select(SessionRow.user_agent, *(getattr(SessionRow, name) for name in names))
-            .where(SessionRow.user_id == user_id, is_live())
+            .where(SessionRow.user_id == user_id, is_live(), is_seen(current))
             .order_by(SessionRow.last_used_at.desc(), SessionRow.id)
             .limit(MOST_LISTED)
         )
@@ -165,6 +176,13 @@ class SessionRepository:
             update(RefreshTokenRow).where(RefreshTokenRow.parent_id == parent_id, unused).values(superseded_at=now())
         )
         return superseded == 1
+
+
+def is_seen(by: UUID) -> ColumnElement[bool]:
+    """A session that is confined to a tenant sees those that are, too: the others are none of that tenant's matters."""
+    seeing = aliased(SessionRow)
+    of_tenant = or_(seeing.only_tenant_id.is_(None), seeing.only_tenant_id == SessionRow.only_tenant_id)
+    return exists().where(seeing.id == by, of_tenant)
 
 
 def is_live() -> ColumnElement[bool]:

@@ -7,10 +7,10 @@ from uuid import UUID
 
 import structlog
 
-from features.sessions.dtos import AccessToken, Proof, Session, TokenPair
+from features.sessions.dtos import AccessToken, Origin, Proof, Session, TokenPair
 from features.sessions.errors import InvalidRefreshToken, SessionNotFound, TenantNotAvailable
 from features.sessions.models import RefreshTokenRow, SessionRow
-from features.sessions.repository import SessionRepository
+from features.sessions.repository import BY_ITS_OWNER, SessionRepository
 from features.tenants.api import memberships_of
 from tenantry.clock import now
 from tenantry.config import Settings
@@ -81,6 +81,9 @@ class SessionService:
         await self.unit_of_work.flush()
         return self._access(session, session.tenant_id)
 
+    async def origin(self, principal: Principal) -> Origin:
+        return await self.sessions.origin(principal.session)
+
     async def refresh(self, given: str | None, visitor: Visitor) -> TokenPair:
         """By the token that is given, else by the one in the cookie.
 
@@ -139,13 +142,13 @@ class SessionService:
         Raises:
             SessionNotFound: it is another person's, is over, or never was.
         """
-        if not await self.sessions.end_all(principal.subject_id, "ended_by_its_owner", only=session_id):
+        if not await self.sessions.end_seen(principal.subject_id, principal.session, only=session_id):
             raise SessionNotFound
-        _log.info("session.ended", session=str(session_id), reason="ended_by_its_owner")
+        _log.info("session.ended", session=str(session_id), reason=BY_ITS_OWNER)
 
     async def end_others(self, principal: Principal) -> None:
-        ended = await self.sessions.end_all(principal.subject_id, "ended_by_its_owner", but=principal.session)
-        _log.info("sessions.ended", user=str(principal.subject_id), count=ended, reason="ended_by_its_owner")
+        ended = await self.sessions.end_seen(principal.subject_id, principal.session)
+        _log.info("sessions.ended", user=str(principal.subject_id), count=ended, reason=BY_ITS_OWNER)
 
     async def _new_holder(self) -> str | None:
         """The key that a new session is bound to. A cookie cannot be: a browser sends it without any proof."""

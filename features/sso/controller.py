@@ -8,8 +8,8 @@ from litestar.params import CookieParameter, FromQuery, JSONBody, QueryParameter
 from litestar.response import Redirect
 
 from features.identities.api import ArrivalService, Identity
-from features.sessions.api import TokenPair
-from features.sso.dtos import Answer, Authorization, Completion, Destination, LinkStart
+from features.sessions.api import AccessToken, SessionService, TokenPair
+from features.sso.dtos import Answer, Authorization, Completion, Destination, LinkStart, ProofStart
 from features.sso.service import AT_PROVIDER, FlowService
 from tenantry.http.policy import public, signed_in
 from tenantry.security.principal import CurrentPrincipal
@@ -20,6 +20,7 @@ COOKIE = "__Host-tenantry-sso"
 Browser = Annotated[str | None, CookieParameter(name=COOKIE, max_length=512)]
 Flows = NamedDependency[FlowService]
 Arrivals = NamedDependency[ArrivalService]
+Sessions = NamedDependency[SessionService]
 
 
 class SsoController(Controller):
@@ -90,8 +91,7 @@ class LinkController(Controller):
         tenant_id = principal.tenant_id if data.connection_id is not None else None
         to = Destination(tenant_id, data.connection_id, data.return_to, None)
         browser = browser or new_secret()
-        url = await flows.begin(to, browser, principal.session)
-        return Response(Authorization(url), status_code=200, cookies=[cookie_of(browser)], headers=UNSTORED)
+        return sent(await flows.begin(to, browser, principal.session), browser)
 
     @post("/complete", opt=signed_in(audit="identity.linked", fresh_auth=True), summary="Link an identity")
     async def link(
@@ -107,7 +107,51 @@ class LinkController(Controller):
         return await arrivals.link(claims, principal)
 
 
+class ReauthenticationController(Controller):
+    path = "/auth/sso/reauthenticate"
+
+    @post(opt=signed_in(confined=True), status_code=200, summary="Begin to prove again by a provider who you are")
+    async def begin_proof(
+        self,
+        data: JSONBody[ProofStart],
+        flows: Flows,
+        sessions: Sessions,
+        principal: CurrentPrincipal,
+        browser: Browser = None,
+    ) -> Response[Authorization]:
+        """For what asks for a fresh log-in, of people without a password: the provider asks them to log in anew.
+
+        It is that of the connection by which the session was opened, else the operator's. Send the browser to
+        `authorization_url`; it comes back to `return_to` with an `sso_code`.
+        """
+        origin = await sessions.origin(principal)
+        to = Destination(origin.only_tenant_id, origin.connection_id, data.return_to, None)
+        browser = browser or new_secret()
+        return sent(await flows.begin(to, browser, principal.session, anew=True), browser)
+
+    @post("/complete", opt=signed_in(confined=True), status_code=200, summary="Prove again by a provider who you are")
+    async def prove_again(
+        self,
+        data: JSONBody[Completion],
+        flows: Flows,
+        arrivals: Arrivals,
+        principal: CurrentPrincipal,
+        browser: Browser = None,
+    ) -> AccessToken:
+        """In the session and the browser that began: an access token in that session, with the time of the log-in at
+        the provider. Of an account with a second factor the answer may be 401 `second_factor_required`.
+        """
+        claims, connection = await flows.claims(
+            data.code, data.code_verifier, browser or "", principal.session, anew=True
+        )
+        return await arrivals.prove_again(claims, connection, principal)
+
+
 UNSTORED = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+
+
+def sent(url: str, browser: str) -> Response[Authorization]:
+    return Response(Authorization(url), status_code=200, cookies=[cookie_of(browser)], headers=UNSTORED)
 
 
 def cookie_of(browser: str) -> Cookie:

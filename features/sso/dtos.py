@@ -18,8 +18,11 @@ class Completion(Struct, forbid_unknown_fields=True):
     """Where the log-in began with a `code_challenge`; else the cookie of the browser is asked for."""
 
 
-class LinkStart(Struct, forbid_unknown_fields=True):
+class ProofStart(Struct, forbid_unknown_fields=True):
     return_to: ReturnUrl | None = None
+
+
+class LinkStart(ProofStart):
     connection_id: UUID | None = None
     """Of the active tenant; else the provider of the operator."""
 
@@ -43,7 +46,7 @@ class Flow(Struct):
     return_to: str
     challenge: str | None
     session_id: UUID | None
-    """Of the person who links an identity."""
+    """Of the person who links an identity, or proves again who they are."""
 
     def is_of(self, verifier: str | None, browser_hash: bytes) -> bool:
         """The client that began it knows the verifier, RFC 7636; without a challenge, the browser has the cookie."""

@@ -3,7 +3,7 @@
 No transaction waits for a provider. What is used up is used up in a transaction of its own, whatever follows.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -40,6 +40,8 @@ class Travel(msgspec.Struct):
     nonce: str
     verifier: str
     code: str = ""
+    since: datetime | None = None
+    """When the person who proves again who they are was sent; none of all other flows."""
 
 
 class FlowService:
@@ -62,8 +64,8 @@ class FlowService:
             found = await connection_of_domain(unit_of_work, normalized(email).rpartition("@")[2])
         return msgspec.structs.replace(to, tenant_id=found[0], connection_id=found[1])
 
-    async def begin(self, to: Destination, browser: str, session_id: UUID | None = None) -> str:
-        """The address at which the provider asks who somebody is.
+    async def begin(self, to: Destination, browser: str, session_id: UUID | None = None, *, anew: bool = False) -> str:
+        """The address at which the provider asks who somebody is, `anew` even if it knows.
 
         Raises:
             ReturnUrlNotAllowed, ConnectionNotFound, ProviderUnavailable
@@ -71,7 +73,8 @@ class FlowService:
         return_to = self._allowed(to.return_to)
         _, at = await self._registration(to.tenant_id, to.connection_id)
         provider = await self.openid.provider(at.issuer)
-        id, state, request = new_id(), new_secret(), Request(new_secret(), new_secret())
+        id, state = new_id(), new_secret()
+        request = Request(new_secret(), new_secret(), now() if anew else None)
         async with self.database.transaction() as unit_of_work:
             flows = FlowRepository(unit_of_work)
             await flows.prune()
@@ -79,7 +82,7 @@ class FlowService:
                 id=id,
                 state_hash=digest(state),
                 browser_hash=digest(browser),
-                sealed=self._sealed(id, Travel(request.nonce, request.verifier)),
+                sealed=self._sealed(id, Travel(request.nonce, request.verifier, since=request.since)),
                 tenant_id=to.tenant_id,
                 connection_id=to.connection_id,
                 issuer=at.issuer,
@@ -118,23 +121,24 @@ class FlowService:
         return with_query(flow.return_to, sso_error=error if error in TOLD_ERRORS else "provider_error")
 
     async def claims(
-        self, code: str, verifier: str | None, browser: str, session_id: UUID | None = None
+        self, code: str, verifier: str | None, browser: str, session_id: UUID | None = None, *, anew: bool = False
     ) -> tuple[Claims, KnownConnection | None]:
         """Ends the flow whose code it is, and asks the provider who it was.
 
         Raises:
             InvalidCode: the code is not of who presents it, of another purpose, or was used before.
-            ProviderUnavailable, ProviderRefused, InvalidIdToken
+            ProviderUnavailable, ProviderRefused, InvalidIdToken, ProofNotFresh
         """
         async with self.database.transaction() as unit_of_work:
             flow = await FlowRepository(unit_of_work).with_code(digest(code))
         if flow is None or flow.session_id != session_id or not flow.is_of(verifier, digest(browser)):
             raise InvalidCode
         connection, at = await self._registration(flow.tenant_id, flow.connection_id)
-        if at.issuer != flow.issuer:
-            raise InvalidCode
         travel = self._opened(flow)
-        return await self.openid.redeem(at, Request(travel.nonce, travel.verifier), travel.code), connection
+        if at.issuer != flow.issuer or anew is not (travel.since is not None):
+            raise InvalidCode
+        request = Request(travel.nonce, travel.verifier, travel.since)
+        return await self.openid.redeem(at, request, travel.code), connection
 
     async def _registration(
         self, tenant_id: UUID | None, connection_id: UUID | None

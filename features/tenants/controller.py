@@ -25,14 +25,14 @@ Tenancy = NamedDependency[TenantService]
 class TenantController(Controller):
     path = "/tenants"
 
-    @get(opt=signed_in() | lists(MyTenantRepository), summary="List my tenants")
+    @get(opt=signed_in(confined=True) | lists(MyTenantRepository), summary="List my tenants")
     async def mine(
         self,
         my_tenants: MyTenants,
         page: PageQuery,
         principal: CurrentPrincipal,
     ) -> Page[MyTenant]:
-        """Those that you are a member of, with your role in each."""
+        """Those that you are a member of, with your role in each; of a session that is confined to one, that one."""
         return await my_tenants.list(page, principal.subject_id)
 
     @post(opt=signed_in(audit="tenant.created", idempotent=True), summary="Create a tenant")

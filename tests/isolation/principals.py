@@ -13,7 +13,7 @@ from tenantry.clock import frozen_at, now
 from tenantry.db.denials import DENIALS
 from tenantry.errors import Unauthenticated
 from tenantry.feature import slice_modules
-from tenantry.http.policy import Allow, Policy, Public
+from tenantry.http.policy import Policy, Public, SignedIn
 from tenantry.http.visit import SessionRequired
 from tenantry.ids import new_id
 from tenantry.security.api_keys import new_key
@@ -99,8 +99,8 @@ def expected(policy: Policy, caller: Caller, method: str = "GET") -> Refusal | N
         return None
     if caller.unsafe is not None and method != "GET":
         return caller.unsafe
-    if not isinstance(policy, Allow):
-        return caller.signed_in
+    if isinstance(policy, SignedIn):
+        return None if policy.confined and caller.signed_in == CONFINED else caller.signed_in
     if policy.fresh_auth is True and caller.signed_in == PERSONAL:
         return PERSONAL
     if caller.role is not None and caller.role < policy.permission.least_role:
@@ -219,10 +219,12 @@ PERSONAL = Refusal(403, "session_required")
 NO_KEY, REVOKED = Refusal(401, "invalid_api_key"), Refusal(401, "api_key_revoked")
 FORGED = Refusal(403, "csrf_failed")
 SUSPENDED = Refusal(403, "tenant_suspended")
+CONFINED = Refusal(403, "session_confined")
 SCOPES = sorted(each.name for each in declared_permissions(slice_modules("features", "permissions")))
 DISABLE = "UPDATE users SET disabled_at = now() WHERE id = :user"
 DEMOTE = "UPDATE memberships SET role = 'viewer' WHERE user_id = :user"
 REMOVE = "DELETE FROM memberships WHERE user_id = :user"
+CONFINE = "UPDATE sessions SET only_tenant_id = {} WHERE id = :session"
 SUSPEND = "UPDATE tenants SET status = 'suspended' WHERE id = :tenant"
 REVOKE = "UPDATE api_keys SET revoked_at = now() WHERE subject_id = :user"
 EXPIRE = "UPDATE api_keys SET expires_at = now() WHERE subject_id = :user"
@@ -253,6 +255,8 @@ PRINCIPALS = {
     "suspended tenant": Caller(after(SUSPEND), None, SUSPENDED),
     "demoted owner": Caller(after(DEMOTE), None, None, Role.viewer),
     **{role.name: Caller(holder(role), None, None, role) for role in Role},
+    "session of its provider": Caller(after(CONFINE.format(":tenant")), CONFINED, None, Role.owner),
+    "session of another's provider": Caller(after(CONFINE.format("gen_random_uuid()")), CONFINED, CONFINED),
     "cookie of a member": Caller(cookie(), None, None, Role.member),
     "cookie without the token": Caller(cookie(shows_token=False), None, None, Role.member, FORGED),
     "cookie for a page elsewhere": Caller(cookie(origin="https://evil.example"), None, None, Role.member, FORGED),

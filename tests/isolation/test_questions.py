@@ -13,6 +13,7 @@ from sqlalchemy import make_url
 
 from tenantry.config import Settings
 from tenantry.db.denials import DENIALS
+from tenantry.db.lane.question import ANY_SESSION
 from tenantry.feature import slice_modules
 from tenantry.security.permissions import Role, declared_permissions
 from tenantry.testing.databases import conninfo
@@ -35,7 +36,7 @@ def mostly(usual: Any, *others: Any) -> st.SearchStrategy[Any]:
 
 
 some_permissions = st.frozensets(st.sampled_from(NAMES))
-asked_permission = st.sampled_from([None, *NAMES])
+asked_permission = st.sampled_from([None, ANY_SESSION, *NAMES])
 a_role = st.sampled_from(sorted(BUILT_IN)) | some_permissions
 
 
@@ -71,14 +72,15 @@ class SessionState:
     provider: str | None
     """Of the tenant, which it may require, or another."""
     confined: bool
+    """To another tenant than that which is asked for."""
 
     def denial(self, permission: str | None) -> str | None:
         if self.session != "live":
             return "session_ended"
         if self.subject.disabled:
             return "account_disabled"
-        if permission is None:
-            return None
+        if not permission:
+            return "session_confined" if permission is None and self.confined else None
         if self.tenant is None:
             return "tenant_required"
         if self.tenant == "other" or not self.is_member:

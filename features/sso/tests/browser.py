@@ -30,7 +30,10 @@ class Browser:
             yield cls(client)
 
     def as_(self, account: Account) -> None:
-        self.headers = {"Authorization": f"Bearer {account.token}"}
+        self.bear(account.token)
+
+    def bear(self, token: str) -> None:
+        self.headers = {"Authorization": f"Bearer {token}"}
 
     async def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         headers = dict(self.headers)

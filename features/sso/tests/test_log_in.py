@@ -55,9 +55,13 @@ async def test_session_is_confined(
 
     switched = await caller.post("/auth/switch", json={"tenant_id": str(globex.id)})
     sensitive = await caller.post("/me/identities/link", json={})
+    identities = await caller.get("/me/identities")
+    listed = (await caller.get("/tenants")).json()["items"]
 
     assert problem(403, "tenant_not_available") == switched
     assert problem(401, "fresh_auth_required") == sensitive
+    assert problem(403, "session_confined") == identities
+    assert [str(acme.id)] == [tenant["id"] for tenant in listed]
 
 
 async def test_address_leads_to_the_connection(

@@ -58,7 +58,8 @@ class UnitOfWork:
     def begin_request(self, principal: Principal, permission: str | None, heard: Heard = nobody) -> None:
         """Let every transaction begin by checking that credential, subject, tenant and permission hold now.
 
-        It binds the tenant. `permission` None asks for a live session only, and binds its user instead.
+        It binds the tenant. `permission` None asks for a live session only, and binds its user instead; so does
+        `ANY_SESSION`, but for a confined session, whose tenant it binds.
         """
         self._principal, self._heard = principal, heard
         self._question = Question(principal, permission)

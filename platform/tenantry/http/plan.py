@@ -31,6 +31,8 @@ class RoutePlan(msgspec.Struct, frozen=True):
     """None for the OPTIONS handlers that Litestar adds."""
     permission: str | None
     """None where a live session is enough."""
+    question: str | None
+    """What the database is asked for: the permission, or what kind of session it has to be."""
     effect: str | None
     idempotency: Idempotency
     requires_match: bool
@@ -58,6 +60,7 @@ def plan_of(handler: BaseRouteHandler) -> RoutePlan:
     return RoutePlan(
         policy=policy,
         permission=policy.permission.name if isinstance(policy, Allow) else None,
+        question=policy.question if isinstance(policy, Allow | SignedIn) else None,
         effect=policy.audit if isinstance(policy, Allow | SignedIn) else None,
         idempotency=policy.idempotent if isinstance(policy, Allow | SignedIn) else False,
         requires_match=isinstance(policy, Allow) and policy.if_match is not None,

@@ -1,7 +1,8 @@
 """The policy of a route.
 
 @get(opt=allow(READ))                           a member of the active tenant with this permission
-@post(opt=signed_in())                          anyone with a live session
+@post(opt=signed_in())                          anyone with a live session that is good for their account
+@get(opt=signed_in(confined=True))              those too for whom only their tenant's identity provider vouches
 @post(opt=public("how an account begins"))      anyone; the reason is for the reader
 
 Each takes `rate=Rate(10, per=timedelta(minutes=1))`: how often one caller may use the route.
@@ -12,6 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from tenantry.db.lane.question import ANY_SESSION
 from tenantry.limits.rate import Rate
 from tenantry.security.permissions import Permission
 
@@ -37,6 +39,11 @@ class Allow(msgspec.Struct, frozen=True):
     fresh_auth: FreshAuth = False
     idempotent: Idempotency = False
 
+    @property
+    def question(self) -> str:
+        """What the database is asked for."""
+        return self.permission.name
+
 
 class SignedIn(msgspec.Struct, frozen=True):
     audit: str | None = None
@@ -44,6 +51,13 @@ class SignedIn(msgspec.Struct, frozen=True):
     fresh_auth: FreshAuth = False
     idempotent: Idempotency = False
     """Of a route that works for a tenant all the same: its answer is stored there."""
+    confined: bool = False
+    """A session that a tenant's own provider vouches for may use it as well, and sees there what its tenant has."""
+
+    @property
+    def question(self) -> str | None:
+        """What the database is asked for in the place of a permission."""
+        return ANY_SESSION if self.confined else None
 
 
 class Public(msgspec.Struct, frozen=True):
@@ -74,8 +88,9 @@ def signed_in(
     rate: Rate | None = None,
     fresh_auth: FreshAuth = False,
     idempotent: Idempotency = False,
+    confined: bool = False,
 ) -> dict[str, Policy]:
-    return {OPT_KEY: SignedIn(audit, rate, fresh_auth, idempotent)}
+    return {OPT_KEY: SignedIn(audit, rate, fresh_auth, idempotent, confined)}
 
 
 def public(reason: str, *, rate: Rate | None = None, vital: bool = False) -> dict[str, Policy]:

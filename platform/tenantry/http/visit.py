@@ -45,7 +45,7 @@ class FreshAuthRequired(Unauthenticated):
     """The challenge is that of RFC 9470; `max_age` is in seconds."""
 
     code = "fresh_auth_required"
-    title = "Prove again who you are, with `POST /auth/reauthenticate`, before you do this"
+    title = "Prove again who you are, with `POST /auth/reauthenticate` or by an identity provider, before you do this"
 
     def __init__(self, *, max_age: int) -> None:
         super().__init__(max_age=max_age)
@@ -107,7 +107,7 @@ class Visit:
     def _begun(self, *, fast: bool) -> UnitOfWork:
         unit_of_work = self._gate.database.unit_of_work(fast=fast, repeatable=self.plan.is_repeatable)
         if self.principal is not None:
-            unit_of_work.begin_request(self.principal, self.plan.permission, self._gate.limiter.hear)
+            unit_of_work.begin_request(self.principal, self.plan.question, self._gate.limiter.hear)
         return unit_of_work
 
     async def _count(self, principal: Principal) -> None:

@@ -2,6 +2,6 @@
 
 from tenantry.mail.message import EmailAddress, Mail
 from tenantry.mail.outbox import Mailer
-from tenantry.mail.plugin import MailPlugin
+from tenantry.mail.plugin import MailPlugin, standalone_mailer
 
-__all__ = ("EmailAddress", "Mail", "MailPlugin", "Mailer")
+__all__ = ("EmailAddress", "Mail", "MailPlugin", "Mailer", "standalone_mailer")

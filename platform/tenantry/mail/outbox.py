@@ -58,7 +58,8 @@ class Mailer:
         """Tell people what happened to their account, at the address that it has, or at `to`.
 
         `what` is the name of a mail: `new_device`, `password_changed`, `address_changed`, `factor_added`,
-        `factor_removed`. `visitor` is who did it; `about` what it was: a factor's name, a new address.
+        `factor_removed`, or one of the slice's own. `visitor` is who did it; `about` what it was: a factor's name, a
+        new address.
         """
         async with self._within(unit_of_work) as transaction:
             person = await transaction.row(select(USERS.c.email, USERS.c.name).where(USERS.c.id == user_id))

@@ -8,6 +8,7 @@ from litestar.config.app import AppConfig
 from litestar.plugins import InitPlugin
 
 from tenantry.config import Settings
+from tenantry.feature import slice_folders
 from tenantry.inject import provided
 from tenantry.mail.delivery import Delivery
 from tenantry.mail.outbox import Mailer
@@ -16,7 +17,12 @@ from tenantry.mail.templates import MailTemplates
 from tenantry.mail.transports import transport_of
 from tenantry.security.vault import Vault
 
-__all__ = ("MailPlugin",)
+__all__ = ("MailPlugin", "standalone_mailer")
+
+
+def standalone_mailer(settings: Settings) -> Mailer:
+    """For a command, which has a unit of work for the mail: the service finds it in the queue, and sends it."""
+    return Mailer(MailTemplates(settings, slice_folders("features", "mails")), MailSeal(Vault.from_settings(settings)))
 
 
 class MailPlugin(InitPlugin):

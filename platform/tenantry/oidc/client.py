@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from datetime import datetime
 from http import HTTPStatus
 from time import monotonic
 from typing import Any
@@ -23,6 +24,7 @@ __all__ = ("OpenIdClient", "OpenIdPlugin", "Provider", "Registration", "Request"
 _log = structlog.get_logger("tenantry.oidc")
 PROVIDERS_KEPT, KEPT_SECONDS, KEYS_PAUSE_SECONDS, MOST_KEYS = 256, 600, 60, 50
 SCOPE = "openid email profile"
+ANEW = {"prompt": "login", "max_age": "0"}
 
 
 class Metadata(msgspec.Struct, frozen=True):
@@ -69,6 +71,8 @@ class Request(msgspec.Struct, frozen=True):
 
     nonce: str
     verifier: str
+    since: datetime | None = None
+    """Now, where the person has to log in anew although the provider knows them."""
 
     @property
     def challenge(self) -> str:
@@ -107,6 +111,7 @@ class OpenIdClient:
             "nonce": request.nonce,
             "code_challenge": request.challenge,
             "code_challenge_method": "S256",
+            **(ANEW if request.since is not None else {}),
         }
         return with_query(endpoint, **asked)
 
@@ -114,11 +119,11 @@ class OpenIdClient:
         """Who somebody is, for the code that the provider has given them.
 
         Raises:
-            ProviderUnavailable, ProviderRefused, InvalidIdToken
+            ProviderUnavailable, ProviderRefused, InvalidIdToken, ProofNotFresh
         """
         provider = await self.provider(at.issuer)
         tokens = await self._tokens(provider.metadata, at, request, code)
-        expected = Expected(at.issuer, at.client_id, request.nonce)
+        expected = Expected(at.issuer, at.client_id, request.nonce, request.since)
         try:
             key = key_for(tokens.id_token, await self._keys(provider))
         except UnknownKey:

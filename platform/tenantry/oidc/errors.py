@@ -2,7 +2,7 @@ from http import HTTPStatus
 
 from tenantry.errors import AppError, Unauthenticated
 
-__all__ = ("InvalidIdToken", "ProviderRefused", "ProviderUnavailable")
+__all__ = ("InvalidIdToken", "ProofNotFresh", "ProviderRefused", "ProviderUnavailable")
 
 
 class ProviderUnavailable(AppError):
@@ -14,6 +14,11 @@ class ProviderUnavailable(AppError):
 class ProviderRefused(Unauthenticated):
     code = "sso_provider_refused"
     title = "The identity provider does not accept the code; begin again"
+
+
+class ProofNotFresh(Unauthenticated):
+    code = "sso_proof_not_fresh"
+    title = "The identity provider does not say that you have logged in there just now"
 
 
 class InvalidIdToken(Unauthenticated):

@@ -9,7 +9,7 @@ import msgspec
 from jwt.types import Options
 
 from tenantry.clock import now
-from tenantry.oidc.errors import InvalidIdToken
+from tenantry.oidc.errors import InvalidIdToken, ProofNotFresh
 
 __all__ = ("Claims", "Expected", "UnknownKey", "believed", "key_for")
 
@@ -41,6 +41,8 @@ class Expected(msgspec.Struct, frozen=True):
     issuer: str
     client_id: str
     nonce: str
+    since: datetime | None = None
+    """When the person was asked to log in anew, if they were."""
 
 
 class Claims(msgspec.Struct, frozen=True):
@@ -51,6 +53,8 @@ class Claims(msgspec.Struct, frozen=True):
     name: str | None
     methods: tuple[str, ...]
     """`amr`, as RFC 8176 names them."""
+    authenticated_at: datetime | None
+    """`auth_time`: when they last logged in there, if the provider says so."""
 
 
 def key_for(token: str, keys: list[dict[str, Any]]) -> jwt.PyJWK:
@@ -83,6 +87,7 @@ def believed(token: str, key: jwt.PyJWK, expected: Expected) -> Claims:
     """
     Raises:
         InvalidIdToken: anything of it is not as it was asked for.
+        ProofNotFresh: it does not say that the person has logged in since they were asked to.
     """
     try:
         claims = jwt.decode(
@@ -100,7 +105,15 @@ def believed(token: str, key: jwt.PyJWK, expected: Expected) -> Claims:
     is_current = max(issued, starts) - CLOCK_SKEW <= now() < expires + CLOCK_SKEW
     if not is_current or not is_for(claims, expected):
         raise InvalidIdToken
-    return claims_of(claims)
+    said = claims_of(claims)
+    if expected.since is not None and not is_fresh(said.authenticated_at, expected.since):
+        raise ProofNotFresh
+    return said
+
+
+def is_fresh(authenticated_at: datetime | None, since: datetime) -> bool:
+    """`max_age=0` asks for a log-in, and only `auth_time` says that there was one: section 3.1.2.1."""
+    return authenticated_at is not None and since - CLOCK_SKEW <= authenticated_at <= now() + CLOCK_SKEW
 
 
 def is_for(claims: dict[str, Any], expected: Expected) -> bool:
@@ -126,4 +139,14 @@ def claims_of(claims: dict[str, Any]) -> Claims:
         claims.get("email_verified") is True,
         name if isinstance(name, str) else None,
         tuple(each for each in methods if isinstance(each, str)) if isinstance(methods, list) else (),
+        moment_of(claims.get("auth_time")),
     )
+
+
+def moment_of(seconds: Any) -> datetime | None:
+    if type(seconds) is not int:
+        return None
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None

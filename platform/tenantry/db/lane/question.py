@@ -12,7 +12,10 @@ from psycopg.sql import quote
 from tenantry.db.lane.query import Query, Step
 from tenantry.security.principal import Principal
 
-__all__ = ("Question",)
+__all__ = ("ANY_SESSION", "Question")
+
+ANY_SESSION = ""
+"""In the place of a permission: one for which only a tenant's own identity provider vouches is good, too."""
 
 BIND_TENANT = Query(b"bind_tenant", b"SELECT set_config('app.tenant_id', coalesce($1, ''), true)")
 # The function sets the plan; columns are computed in their order.
@@ -24,13 +27,15 @@ BEGIN_KEY_REQUEST = Query(
 
 
 class Question:
-    """`permission` None asks whether the credential is good. A session is bound to no tenant then; a key always is."""
+    """`permission` None asks whether the credential is good, of a session for the account of its owner; `ANY_SESSION`
+    for what any session may do. A session is bound to no tenant then, unless it is confined to one; a key always is.
+    """
 
     __slots__ = ("step", "tenant_id")
 
     def __init__(self, principal: Principal, permission: str | None) -> None:
         self.tenant_id = principal.tenant_id if permission or principal.key else None
-        asked, tenant = permission.encode() if permission else None, _hex(self.tenant_id)
+        asked, tenant = permission.encode() if permission is not None else None, _hex(self.tenant_id)
         self.step: Step
         if principal.key is None:
             self.step = (BEGIN_REQUEST, (_hex(principal.session_id), tenant, asked))
