@@ -11,7 +11,7 @@ from tenantry.ids import new_id
 
 CODES = 10
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-GROUPS, GROUP_LENGTH = 6, 4
+GROUPS, GROUP_LENGTH = 7, 4
 LOOKALIKES = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None})
 
 
@@ -51,7 +51,7 @@ class RecoveryCodeRow(Base):
 
 
 def new_recovery_codes() -> list[str]:
-    """Each has 120 random bits, so that its hash needs to be no slow one."""
+    """Each has 140 random bits, so that its hash needs to be no slow one."""
     return ["-".join(_group() for _ in range(GROUPS)) for _ in range(CODES)]
 
 

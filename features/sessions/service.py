@@ -59,6 +59,7 @@ class SessionService:
             TenantNotAvailable: they are no member of the tenant that is asked for.
         """
         chosen = await self._choose_tenant(user_id, proof.only_tenant_id or tenant_id)
+        await self._end_replaced()
         is_new = await self._is_new_device(user_id, visitor)
         session = await self.sessions.open(user_id, chosen, visitor, proof, self.idle, self.longest)
         refresh_token = new_secret()
@@ -137,6 +138,15 @@ class SessionService:
     async def end_others(self, principal: Principal) -> None:
         ended = await self.sessions.end_all(principal.subject_id, "ended_by_its_owner", but=principal.session)
         _log.info("sessions.ended", user=str(principal.subject_id), count=ended, reason="ended_by_its_owner")
+
+    async def _end_replaced(self) -> None:
+        """The session of a cookie that the new one replaces: only who has stolen it could still use it."""
+        replaced = self.carrier.replaced_refresh_token()
+        found = await self.sessions.refresh_token(digest(replaced)) if replaced else None
+        if found is not None:
+            found[1].end("replaced")
+            await self.unit_of_work.flush()
+            _log.info("session.ended", session=str(found[1].id), reason="replaced")
 
     async def _is_new_device(self, user_id: UUID, visitor: Visitor) -> bool:
         """Whether none of their earlier sessions had it in this network. The very first is no news."""

@@ -26,6 +26,7 @@ def test_what_is_sealed_opens_again() -> None:
     assert b"secret" not in sealed[0]
 
 
+@pytest.mark.asvs("11.3.3")
 @pytest.mark.parametrize(
     "attempt",
     [
@@ -48,6 +49,7 @@ def test_anything_else_does_not(attempt: Callable[[bytes], bytes]) -> None:
         attempt(vault(NEW).seal(b"secret", purpose="proof", owner=b"row"))
 
 
+@pytest.mark.asvs("11.2.2")
 def test_a_new_key_takes_over() -> None:
     """What the old key has sealed opens as long as it is named, and is known to be old."""
     sealed = vault(OLD).seal(b"secret", purpose="proof")
