@@ -39,6 +39,17 @@ async def test_recovery_codes_are_hashed(api: Api, world: World) -> None:
     assert {hashed.hex() for hashed in stored}.isdisjoint(phone.recovery_codes)
 
 
+@pytest.mark.asvs("6.5.2", "6.5.3", "6.5.4", "11.5.1")
+async def test_recovery_codes_are_random(api: Api, world: World) -> None:
+    """Each has 28 characters, of 32 that can be told apart: 140 bits. Nobody has one of another's."""
+    phones = [await enrolled(api, await world.account()) for _ in range(2)]
+    codes = [code.replace("-", "") for phone in phones for code in phone.recovery_codes]
+
+    assert 20 == len({*codes})
+    assert {28} == {len(code) for code in codes}
+    assert {*"0123456789ABCDEFGHJKMNPQRSTVWXYZ"} == {*"".join(codes)}
+
+
 @pytest.mark.asvs("6.5.6", "7.5.1")
 async def test_renewal(api: Api, world: World) -> None:
     """New codes end the old ones; they need a second factor to stand in for, and a session that has shown it."""

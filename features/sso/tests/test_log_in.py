@@ -181,7 +181,7 @@ async def test_only_listed_addresses_are_returned_to(browser: Browser, provider:
     assert back.headers["location"].startswith(f"{RETURN_URLS[1]}&sso_code=")
 
 
-@pytest.mark.asvs("3.3.1", "3.3.2", "3.3.3", "3.3.4", "10.1.1", "10.2.3")
+@pytest.mark.asvs("3.3.1", "3.3.2", "3.3.3", "3.3.4", "10.1.1", "10.2.3", "11.5.1")
 async def test_nothing_of_worth_is_in_addresses(browser: Browser, provider: str) -> None:
     """The redirect carries a code for this browser; the cookie is for this host, TLS and no script."""
     start = await browser.start()
