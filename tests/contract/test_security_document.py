@@ -24,6 +24,15 @@ from tests.contract import security_document as document
 OF_SECURITY = re.compile("guess|password|token|session|fresh_auth|encryption|secret|signing|anonymous|credential")
 LIFE = re.compile(r"\w*LIFETIME")
 MANY = 25
+ROOT = Path(__file__).parents[2]
+OF_PROVIDERS = {
+    "the session reaches a limit": "test_session_of_a_provider_ends",
+    "the connection is deleted": "test_deletion_ends_its_sessions",
+    "the tenant begins to require a connection": "test_required_connection_shuts_out_the_others",
+    "the identity is unlinked": "test_account_is_linked_only_by_its_owner",
+    "the domain is withdrawn": "test_withdrawn_domain_brings_nobody_new",
+    "something asks for a fresh proof": "test_session_is_confined",
+}
 WORDS: dict[str, Callable[[Account, TenantHandle], str]] = {
     "product": lambda *_: "Tenantry-2026",
     "setting": lambda *_: "Zeppelin!99",
@@ -104,10 +113,20 @@ async def test_number_of_sessions_is_as_documented(api: Api, acme: TenantHandle)
     assert MANY < len(last.json()["items"])
 
 
-@pytest.mark.asvs("6.4.4", "7.1.3")
+@pytest.mark.asvs("7.1.3", "7.6.1")
+def test_sessions_of_providers_are_as_documented() -> None:
+    """What the document says of them is what tests show, each of which is there."""
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "features").rglob("test_*.py"))
+
+    assert OF_PROVIDERS.keys() == document.column("What happens").keys()
+    assert [] == [name for name in OF_PROVIDERS.values() if f"def {name}(" not in tests]
+
+
+@pytest.mark.asvs("6.4.4")
 def test_commands_are_as_documented() -> None:
     """What the document has operators run is there."""
     named = {each for each in document.words(document.text()) if each.startswith("tenantry ")}
+    named -= document.column("Purpose").keys()
 
     assert {"tenantry users reset-mfa", "tenantry users create", "tenantry keys rotate"} <= named
     assert named <= commands(tenantry, "tenantry").keys()

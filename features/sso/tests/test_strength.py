@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from features.sso.tests.browser import Browser, query_of
 from features.sso.tests.conftest import Connect
@@ -10,8 +11,10 @@ from features.sso.tests.hostile import Hostile
 from tenantry.clock import frozen_at, now
 from tenantry.config import Settings
 from tenantry.ids import new_id
+from tenantry.tenancy.directory import as_owner
 from tenantry.testing import Api, TenantHandle, problem, subject_of
 
+WITHDRAW = text("DELETE FROM sso_domains WHERE domain = :domain")
 CURRENT = "/tenants/current"
 MFA_REQUIRED = {"settings": {"mfa": {"required": True}}}
 LIMITS = Settings()
@@ -85,3 +88,21 @@ async def test_session_of_a_provider_ends(
     assert [200, 200, 200, 401] == answers
     assert 302 == asked.status_code
     assert asked.headers["location"].startswith(provider)
+
+
+@pytest.mark.asvs("7.6.1")
+async def test_withdrawn_domain_brings_nobody_new(
+    browser: Browser, api: Api, acme: TenantHandle, provider: str, connect: Connect, settings: Settings
+) -> None:
+    """Whoever came before still can, and their sessions go on."""
+    connection, known = await connect(acme, provider), f"s-{new_id().hex}"
+    ada, eve = [{"email": f"{name}@{connection['domain']}", "email_verified": True} for name in ("ada", "eve")]
+    first = await browser.arrive(await browser.start(connection), known, **ada)
+    with as_owner(settings, writes=True) as owner:
+        owner.execute(WITHDRAW.bindparams(domain=connection["domain"]))
+    again = await browser.arrive(await browser.start(connection), known, **ada)
+    new = await browser.arrive(await browser.start(connection), f"s-{new_id().hex}", **eve)
+
+    assert (200, 200) == (first.status_code, again.status_code)
+    assert problem(403, "sso_domain_not_confirmed") == new
+    assert 200 == (await api.bearing(first.json()["access_token"]).get(CURRENT)).status_code
