@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 __all__ = ("primitives_of", "used_primitives")
@@ -19,6 +20,7 @@ LEFT_OUT = {"seed.py", "seeding.py", "testing", "tests"}
 """Made-up people and tests protect nobody."""
 
 
+@cache
 def used_primitives(root: Path) -> dict[str, set[str]]:
     """By path, of each file that uses any."""
     files = [file for folder in ("features", "platform", "migrations") for file in (root / folder).rglob("*.py")]

@@ -23,7 +23,7 @@ from tests.contract import security_document as document
 
 OF_SECURITY = re.compile("guess|password|token|session|fresh_auth|encryption|secret|signing|anonymous|credential")
 LIFE = re.compile(r"\w*LIFETIME")
-MANY = 25
+MANY = 12
 ROOT = Path(__file__).parents[2]
 OF_PROVIDERS = {
     "the session reaches a limit": "test_session_of_a_provider_ends",
