@@ -46,7 +46,7 @@ asyncio.run(main())
 
 PLANTED = """
 async def test_own(api, acme):
-    assert 200 == (await api.as_(acme.owner).get(f"/tenants/{acme.id}")).status_code
+    assert 200 == (await api.as_(acme.owner).get("/tenants/current")).status_code
 
 
 async def test_foreign(api, acme):
