@@ -38,7 +38,7 @@ def has_token(contract: Contract, schema: dict[str, Any]) -> bool:
 
 
 @pytest.mark.asvs("6.1.3", "6.3.4")
-def test_ways_in_are_as_documented(contract: Contract) -> None:
+async def test_ways_in_are_as_documented(contract: Contract) -> None:
     """Each route that gives tokens is in the document, and all routes that it names are there."""
     routes = {str(each).replace(" /api/v1/", " /") for each in contract.operations}
     ways = {str(each).replace(" /api/v1/", " /") for each in contract.operations if gives_tokens(contract, each)}
