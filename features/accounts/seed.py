@@ -90,7 +90,7 @@ def kept_password(path: Path) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     draft.touch(mode=0o600)
-    draft.write_text(password := secrets.token_urlsafe(12))
+    draft.write_text(password := secrets.token_urlsafe(16))
     draft.replace(path)
     return password
 

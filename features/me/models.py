@@ -1,3 +1,4 @@
+import hmac
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -32,8 +33,8 @@ class AddressChangeRow(Base):
 
     def confirm(self, token_hash: bytes) -> bool:
         """Whether both ends have now done so."""
-        if self.old_token_hash == token_hash:
+        if hmac.compare_digest(self.old_token_hash or b"", token_hash):
             self.old_token_hash = None
-        if self.new_token_hash == token_hash:
+        if hmac.compare_digest(self.new_token_hash or b"", token_hash):
             self.new_token_hash = None
         return self.old_token_hash is None and self.new_token_hash is None

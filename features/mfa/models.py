@@ -6,12 +6,13 @@ from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tenantry.clock import now
-from tenantry.db.base import SECRET, Base
+from tenantry.db.base import SECRET, Base, sealed_for
 from tenantry.ids import new_id
 
+PURPOSE = "totp secrets"
 CODES = 10
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-GROUPS, GROUP_LENGTH = 6, 4
+GROUPS, GROUP_LENGTH = 7, 4
 LOOKALIKES = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None})
 
 
@@ -35,7 +36,7 @@ class TotpRow(Base):
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
     factor_id: Mapped[UUID | None] = mapped_column(ForeignKey("second_factors.id", ondelete="CASCADE"))
     """None until it is confirmed."""
-    sealed_secret: Mapped[bytes] = mapped_column(info=SECRET)
+    sealed_secret: Mapped[bytes] = mapped_column(info=sealed_for(PURPOSE, owner="user_id"))
     last_step: Mapped[int] = mapped_column(default=0)
     """Of the last code that was used: no code of then or before is good again."""
     created_at: Mapped[datetime] = mapped_column(default=now)
@@ -51,7 +52,7 @@ class RecoveryCodeRow(Base):
 
 
 def new_recovery_codes() -> list[str]:
-    """Each has 120 random bits, so that its hash needs to be no slow one."""
+    """Each has 140 random bits, so that its hash needs to be no slow one."""
     return ["-".join(_group() for _ in range(GROUPS)) for _ in range(CODES)]
 
 

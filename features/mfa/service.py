@@ -12,7 +12,7 @@ from features.accounts.api import credentials_of_user, lock_account, note_second
 from features.auth.api import Challenge, ChallengeService
 from features.mfa.dtos import FactorAdded, Factors, NewFactor, TotpEnrolment
 from features.mfa.errors import InvalidCode, NoSecondFactor, SecondFactorProofRequired, TotpEnrolled, TotpNotFound
-from features.mfa.models import new_recovery_codes, plain
+from features.mfa.models import PURPOSE, new_recovery_codes, plain
 from features.mfa.repository import FactorRepository, Totp, TotpRepository
 from features.sessions.api import (
     AccessToken,
@@ -35,7 +35,6 @@ from tenantry.visitor import Visitor
 
 _log = structlog.get_logger("features.mfa")
 ISSUER = "Tenantry"
-PURPOSE = "totp secrets"
 DIGITS, STEP_SECONDS, DRIFT_STEPS, SECRET_CHARACTERS = 6, 30, 1, 32
 GUESSES_OF_A_CHALLENGE = Rate(5, per=timedelta(minutes=10))
 # Of an attacker who knows the password; a new password ends their guessing.

@@ -63,6 +63,7 @@ class SessionService:
         """
         holder = await self._new_holder()
         chosen = await self._choose_tenant(user_id, proof.only_tenant_id or tenant_id)
+        await self._end_replaced()
         is_new = await self._is_new_device(user_id, visitor)
         session = await self.sessions.open(
             user_id, chosen, visitor, proof, holder, idle=self.idle, longest=self.longest
@@ -156,6 +157,15 @@ class SessionService:
         if holder is not None and self.carrier.uses_cookies:
             raise InvalidProof("A cookie is bound to no key.")
         return holder
+
+    async def _end_replaced(self) -> None:
+        """The session of a cookie that the new one replaces: only who has stolen it could still use it."""
+        replaced = self.carrier.replaced_refresh_token()
+        found = await self.sessions.refresh_token(digest(replaced)) if replaced else None
+        if found is not None:
+            found[1].end("replaced")
+            await self.unit_of_work.flush()
+            _log.info("session.ended", session=str(found[1].id), reason="replaced")
 
     async def _is_new_device(self, user_id: UUID, visitor: Visitor) -> bool:
         """Whether none of their earlier sessions had it in this network. The very first is no news."""

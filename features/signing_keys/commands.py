@@ -8,6 +8,7 @@ from tenantry.config import Settings
 from tenantry.console import begin, say, settings_of_command, show
 from tenantry.security.vault import Vault
 from tenantry.signing.store import PUBLISHED_BEFORE, add_key, all_keys, retirement_of, withdraw_key
+from tenantry.tenancy.resealing import reseal as reseal_all
 
 
 class ListedKey(msgspec.Struct):
@@ -21,7 +22,7 @@ class ListedKey(msgspec.Struct):
 @click.group()
 @click.pass_context
 def keys(context: click.Context) -> None:
-    """Keys that sign tokens: list, rotate, withdraw."""
+    """Keys that sign tokens: list, rotate, withdraw. And the key that seals what is stored: reseal."""
     begin(context)
 
 
@@ -55,6 +56,19 @@ def withdraw(settings: Settings, id: str) -> None:
     """Believe nothing any more that the key ID has signed, as when somebody else has it."""
     withdraw_key(settings, id)
     say(f"Withdrew {id}; workers know within half a minute")
+
+
+@keys.command()
+@settings_of_command
+def reseal(settings: Settings) -> None:
+    """Seal anew with the first key of TENANTRY_KEY_ENCRYPTION_KEY what its others have sealed: they can go then.
+
+    Before, all workers must know the first one; until then name it as the last.
+    """
+    found = reseal_all(settings)
+    show(("column", "sealed anew", "lost"), map(msgspec.structs.astuple, found))
+    if any(each.lost for each in found):
+        raise click.ClickException("No key that is named opens what is lost. Name the one that sealed it as well.")
 
 
 def listed(settings: Settings) -> list[ListedKey]:

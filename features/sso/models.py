@@ -4,8 +4,10 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tenantry.db.base import Base
+from tenantry.db.base import Base, sealed_for
 from tenantry.ids import new_id
+
+PURPOSE = "flow of an sso log-in"
 
 
 class FlowRow(Base):
@@ -18,7 +20,7 @@ class FlowRow(Base):
     state_hash: Mapped[bytes | None]
     code_hash: Mapped[bytes | None] = mapped_column(default=None)
     browser_hash: Mapped[bytes]
-    sealed: Mapped[bytes]
+    sealed: Mapped[bytes] = mapped_column(info=sealed_for(PURPOSE))
     tenant_id: Mapped[UUID | None] = mapped_column(ForeignKey("tenants.id"))
     connection_id: Mapped[UUID | None]
     issuer: Mapped[str]

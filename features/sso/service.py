@@ -12,6 +12,7 @@ import structlog
 from features.accounts.api import normalized
 from features.sso.dtos import Answer, Destination, Flow
 from features.sso.errors import InvalidCode, InvalidState, ReturnUrlNotAllowed, WrongIssuer
+from features.sso.models import PURPOSE
 from features.sso.repository import FlowRepository
 from features.sso_connections.api import ConnectionNotFound, KnownConnection, connection_of, connection_of_domain
 from tenantry.clock import now
@@ -28,7 +29,6 @@ from tenantry.security.vault import Vault
 from tenantry.visitor import Visitor
 
 _log = structlog.get_logger("features.sso")
-PURPOSE = "flow of an sso log-in"
 AT_PROVIDER, CODE_LIFETIME = timedelta(minutes=10), timedelta(minutes=1)
 STARTS = Rate(100, per=timedelta(minutes=1))
 TOLD_ERRORS = frozenset({"access_denied", "login_required", "interaction_required", "consent_required"})

@@ -6,8 +6,10 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from features.sso_connections.errors import NoOwnersByDefault
 from tenantry.clock import now
-from tenantry.db.base import SECRET, Base, TenantOwned, tenant_foreign_key
+from tenantry.db.base import Base, TenantOwned, sealed_for, tenant_foreign_key
 from tenantry.security.permissions import Role
+
+PURPOSE = "secret of an sso connection"
 
 
 class ConnectionRow(TenantOwned):
@@ -24,8 +26,7 @@ class ConnectionRow(TenantOwned):
     name: Mapped[str]
     issuer: Mapped[str]
     client_id: Mapped[str]
-    client_secret: Mapped[bytes] = mapped_column(info=SECRET)
-    """Sealed."""
+    client_secret: Mapped[bytes] = mapped_column(info=sealed_for(PURPOSE))
     domains: Mapped[list[str]]
     built_in_role: Mapped[str | None] = mapped_column(ForeignKey("roles.name"), default=None)
     custom_role: Mapped[str | None] = mapped_column(default=None)

@@ -14,7 +14,7 @@ from features.sso_connections.dtos import (
     StoredConnection,
 )
 from features.sso_connections.errors import DomainTaken, InsecureIssuer
-from features.sso_connections.models import ConnectionRow
+from features.sso_connections.models import PURPOSE, ConnectionRow
 from features.sso_connections.repository import ConnectionRepository, DomainRepository
 from features.tenants.api import require_connection, required_connection
 from tenantry.config import Settings
@@ -25,8 +25,6 @@ from tenantry.ids import new_id
 from tenantry.oidc.client import with_query
 from tenantry.security.principal import Principal
 from tenantry.security.vault import Vault
-
-PURPOSE = "secret of an sso connection"
 
 
 class ConnectionService:

@@ -169,6 +169,7 @@ def test_production_requires(missing: str, env_file: Path) -> None:
     assert [missing] == faults(environ, env_file)
 
 
+@pytest.mark.asvs("11.4.2")
 def test_production_hashes_as_owasp_asks(env_file: Path) -> None:
     """Less memory needs more passes over it; in production not even the cheapest that OWASP names can be undercut."""
     cheap = PRODUCTION | {"TENANTRY_PASSWORD_HASH_MEMORY_KIB": "7168"}

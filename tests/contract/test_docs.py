@@ -68,6 +68,7 @@ def objects(value: Any) -> Iterator[dict[str, Any]]:
         yield from objects(part)
 
 
+@pytest.mark.asvs("3.4.3")
 async def test_page_has_nothing_inline_and_nothing_from_elsewhere(api: Api) -> None:
     """Script and style come from files of this service, and its policy allows no others."""
     response = await api.get("//docs")

@@ -25,6 +25,7 @@ async def served(app: Litestar, settings: Settings) -> AsyncIterator[Served]:
         yield served
 
 
+@pytest.mark.asvs("3.4.2")
 async def test_only_listed_origins_may_read_answers(served: Served) -> None:
     """Answers, also problems and those of paths that do not exist, name the origin where it is listed, exactly."""
     named = {}
@@ -39,6 +40,7 @@ async def test_only_listed_origins_may_read_answers(served: Served) -> None:
     assert 6 == sum(name is not None for name in named.values())
 
 
+@pytest.mark.asvs("3.5.2")
 async def test_preflight_is_answered_for_listed_origins(served: Served) -> None:
     """A browser of a listed origin is told what it may send; of another one it is told nothing."""
     yes = await served.api.request("OPTIONS", "/projects", headers={"Origin": APP, **ASKS})
@@ -55,6 +57,7 @@ async def test_preflight_is_answered_for_listed_origins(served: Served) -> None:
     assert "GET" in plain.headers["allow"]
 
 
+@pytest.mark.asvs("3.4.2")
 async def test_by_default_no_origin_may_read(api: Api) -> None:
     """Without a setting no header speaks of origins."""
     answer = await api.get("/projects", headers={"Origin": APP})
@@ -62,6 +65,7 @@ async def test_by_default_no_origin_may_read(api: Api) -> None:
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
+@pytest.mark.asvs("3.4.2")
 @pytest.mark.parametrize("value", ["*", "https://*.example.com", "app.example.com", "https://app.example.com/path"])
 def test_origins_are_exact(value: str) -> None:
     """A pattern, or what is no origin, stops the start."""

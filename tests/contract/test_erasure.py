@@ -125,6 +125,7 @@ async def test_people_stay(api: Api, database: Database, tokens: TokenService, a
     assert problem(403, "not_a_member") == refused
 
 
+@pytest.mark.asvs("9.2.2", "9.2.4")
 async def test_report_is_no_credential(tokens: TokenService, database: Database, acme: TenantHandle) -> None:
     """What is signed with the key of the tokens opens nothing."""
     await due(acme)

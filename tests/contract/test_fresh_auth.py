@@ -31,6 +31,7 @@ def contract(app) -> Contract:
     return Contract(app)
 
 
+@pytest.mark.asvs("7.5.1", "7.5.3", "10.3.4")
 async def test_stale_proof(api: Api, world: World, acme: TenantHandle, settings: Settings, contract: Contract) -> None:
     """Every route that asks for it refuses whoever proved themselves too long ago, and says how fresh it must be."""
     owner = acme.owner

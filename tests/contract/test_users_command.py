@@ -27,6 +27,7 @@ def users(settings: Settings) -> Run:
     return run
 
 
+@pytest.mark.asvs("6.4.1", "6.4.6")
 async def test_create_and_set_a_password(
     api: Api, mailbox: Mailbox, users: Run, database_urls: DatabaseUrls, tmp_path: Path
 ) -> None:
@@ -46,6 +47,7 @@ async def test_create_and_set_a_password(
     assert "already" in str(again.exception)
 
 
+@pytest.mark.asvs("7.4.2", "7.4.5")
 async def test_disable_enable_and_revoke(api: Api, users: Run, world: World) -> None:
     """Who is disabled is refused by the next request and every log-in; who is enabled logs in anew."""
     ada = await world.account()

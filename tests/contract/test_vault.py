@@ -16,6 +16,7 @@ def vault(*keys: str) -> Vault:
     return Vault.from_settings(Settings(key_encryption_key=",".join(keys)))
 
 
+@pytest.mark.asvs("11.3.2", "11.3.4")
 def test_what_is_sealed_opens_again() -> None:
     """And two seals of the same secret have nothing in common but the key's name."""
     sealed = [vault(NEW).seal(b"secret", purpose="proof", owner=b"row") for _ in range(2)]
@@ -26,6 +27,7 @@ def test_what_is_sealed_opens_again() -> None:
     assert b"secret" not in sealed[0]
 
 
+@pytest.mark.asvs("11.2.5", "11.3.3")
 @pytest.mark.parametrize(
     "attempt",
     [
@@ -48,6 +50,7 @@ def test_anything_else_does_not(attempt: Callable[[bytes], bytes]) -> None:
         attempt(vault(NEW).seal(b"secret", purpose="proof", owner=b"row"))
 
 
+@pytest.mark.asvs("11.2.2")
 def test_a_new_key_takes_over() -> None:
     """What the old key has sealed opens as long as it is named, and is known to be old."""
     sealed = vault(OLD).seal(b"secret", purpose="proof")

@@ -1,6 +1,7 @@
 """When the parameters of the hashing change, the hashes follow with each log-in."""
 
 import msgspec
+import pytest
 from litestar import Litestar
 from sqlalchemy import text
 
@@ -23,6 +24,7 @@ def parameters(hashed: str) -> str:
     return hashed.rsplit("$", 2)[0]
 
 
+@pytest.mark.asvs("11.2.2", "11.4.2")
 async def test_log_in_renews_the_hash(
     api: Api, world: World, database: Database, settings: Settings, app: Litestar
 ) -> None:

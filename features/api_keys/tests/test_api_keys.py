@@ -41,6 +41,7 @@ async def test_text_is_shown_once(api: Api, acme: TenantHandle) -> None:
     assert key["key"] not in got.text + listed.text
 
 
+@pytest.mark.asvs("10.3.2")
 async def test_key_may_do_its_scopes_and_nothing_else(api: Api, acme: TenantHandle) -> None:
     """A key of an owner reads the tenant where that is its scope, and is refused the rest and what needs a session."""
     key = api.bearing((await created(api, acme.owner))["key"])

@@ -37,6 +37,7 @@ def refused(error: str, response: httpx.Response) -> bool:
     return problem(status, error, error=error, error_description=response.json()["detail"]) == response
 
 
+@pytest.mark.asvs("10.3.2")
 async def test_token_of_a_service_account(api: Api, acme: TenantHandle, key: Key) -> None:
     """It works as its key does, in its tenant and with the key's scopes, until it expires; none refreshes it."""
     response = await asked(api, form(key))

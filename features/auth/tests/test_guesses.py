@@ -86,7 +86,7 @@ def refusal_of(response: httpx.Response) -> Any:
     return response.status_code, {k: v for k, v in response.json().items() if k not in ("request_id", "instance")}
 
 
-@pytest.mark.asvs("6.1.1", "6.3.1")
+@pytest.mark.asvs("6.1.1", "6.3.1", "6.3.4")
 async def test_guesses_at_an_account(coming_from: From, world: World, hashed: list[str | None]) -> None:
     """Of 200 guesses at one moment, from as many networks and by every way, ten are judged; all look alike, and then
     the right password looks wrong as well, until the budget fills up again, evenly and by itself.
@@ -173,7 +173,7 @@ async def test_address_that_nobody_has(coming_from: From, world: World, hashed: 
     assert 1 == len({str(refusal_of(answer)) for answer in answers})
 
 
-@pytest.mark.asvs("7.4.2")
+@pytest.mark.asvs("6.3.4", "7.4.2")
 async def test_disabled_account(api: Api, world: World, database: Database) -> None:
     """A disabled account looks like a wrong password, and its sessions do not work."""
     ada = await world.account()

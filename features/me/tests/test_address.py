@@ -52,6 +52,7 @@ async def test_both_ends_confirm(api: Api, world: World, mailbox: Mailbox, old_f
     assert "invalid_address_change" == await confirm(api, second)
 
 
+@pytest.mark.asvs("6.3.8")
 async def test_answer_does_not_tell_whose_the_new_one_is(api: Api, world: World, mailbox: Mailbox) -> None:
     """For somebody's address all answers are the same; its owner learns of it, and gets no link."""
     ada, grace = await world.account("ada"), await world.account("grace")

@@ -1,5 +1,6 @@
 """The end of an account: nothing that says whose it was is left."""
 
+import pytest
 from sqlalchemy import text
 
 from tenantry.db.database import Database
@@ -12,6 +13,7 @@ SECRETS = text("SELECT count(*) FROM totp_secrets WHERE user_id = :id AND sealed
 VISITORS = text("SELECT user_agent, address, ended_at FROM sessions WHERE user_id = :id")
 
 
+@pytest.mark.asvs("7.4.2")
 async def test_account_goes_and_its_row_says_nothing(
     api: Api, acme: TenantHandle, globex: TenantHandle, mailbox: Mailbox, database: Database
 ) -> None:

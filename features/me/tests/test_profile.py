@@ -50,6 +50,7 @@ async def test_export_has_what_is_mine(api: Api, acme: TenantHandle, globex: Ten
     assert str(globex.id) not in exported.text
 
 
+@pytest.mark.asvs("7.5.1", "7.5.3")
 @pytest.mark.parametrize(("method", "path"), [("GET", "/me/export"), ("POST", "/me/email"), ("DELETE", "/me")])
 async def test_what_matters_most_needs_a_fresh_proof(api: Api, world: World, method: str, path: str) -> None:
     """A session whose owner has not proven who they are for an hour is asked to do so first."""

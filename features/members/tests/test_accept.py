@@ -84,6 +84,7 @@ async def test_token_is_for_its_address(api: Api, world: World, acme: TenantHand
     assert 200 == accepted.status_code
 
 
+@pytest.mark.asvs("6.4.1")
 async def test_bad_tokens_are_all_the_same(
     api: Api, acme: TenantHandle, globex: TenantHandle, grace: Account, token: str
 ) -> None:

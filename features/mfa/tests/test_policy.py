@@ -1,3 +1,5 @@
+import pytest
+
 from features.mfa.tests.people import enrolled, log_in, verify
 from features.mfa.tests.test_totp import STEP
 from tenantry.clock import now
@@ -6,6 +8,7 @@ from tenantry.testing import Api, TenantHandle, problem
 REQUIRED = {"settings": {"mfa": {"required": True}}}
 
 
+@pytest.mark.asvs("6.3.3")
 async def test_tenant_requires_a_second_factor(api: Api, acme: TenantHandle) -> None:
     """The next request of whoever has shown none is refused; they enrol, and come in within the same session."""
     before = await api.as_(acme.member).get("/tenants/current")

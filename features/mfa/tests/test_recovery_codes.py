@@ -1,5 +1,6 @@
 import asyncio
 
+import pytest
 from sqlalchemy import text
 
 from features.mfa.tests.people import challenge_of, enrolled, enter, log_in, verify
@@ -10,6 +11,7 @@ from tenantry.testing import Api, World, problem
 HASHES = text("SELECT code_hash FROM recovery_codes WHERE user_id = :id")
 
 
+@pytest.mark.asvs("6.5.1")
 async def test_recovery_code_works_once(api: Api, world: World) -> None:
     """However it is typed; of those that show it at the same moment one gets in, and nine codes are left."""
     ada = await world.account()
@@ -25,6 +27,7 @@ async def test_recovery_code_works_once(api: Api, world: World) -> None:
     assert 200 == typed.status_code
 
 
+@pytest.mark.asvs("6.5.2")
 async def test_recovery_codes_are_hashed(api: Api, world: World) -> None:
     """Whoever reads the table has no code."""
     ada = await world.account()
@@ -36,6 +39,18 @@ async def test_recovery_codes_are_hashed(api: Api, world: World) -> None:
     assert {hashed.hex() for hashed in stored}.isdisjoint(phone.recovery_codes)
 
 
+@pytest.mark.asvs("6.5.2", "6.5.3", "6.5.4", "11.5.1")
+async def test_recovery_codes_are_random(api: Api, world: World) -> None:
+    """Each has 28 characters, of 32 that can be told apart: 140 bits. Nobody has one of another's."""
+    phones = [await enrolled(api, await world.account()) for _ in range(2)]
+    codes = [code.replace("-", "") for phone in phones for code in phone.recovery_codes]
+
+    assert 20 == len({*codes})
+    assert {28} == {len(code) for code in codes}
+    assert {*"0123456789ABCDEFGHJKMNPQRSTVWXYZ"} == {*"".join(codes)}
+
+
+@pytest.mark.asvs("6.5.6", "7.5.1")
 async def test_renewal(api: Api, world: World) -> None:
     """New codes end the old ones; they need a second factor to stand in for, and a session that has shown it."""
     ada, bob = await world.account(), await world.account("bob")
@@ -54,6 +69,7 @@ async def test_renewal(api: Api, world: World) -> None:
     assert 200 == new.status_code
 
 
+@pytest.mark.asvs("6.5.6", "7.5.1")
 async def test_removal_needs_the_factor(api: Api, world: World) -> None:
     """A session that knows only the password does not remove the app; once it is gone, all is as before."""
     ada = await world.account()

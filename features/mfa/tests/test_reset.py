@@ -11,6 +11,7 @@ from tenantry.mail import standalone_mailer
 from tenantry.testing import Api, Mailbox, World, problem
 
 
+@pytest.mark.asvs("6.4.4", "6.5.6")
 async def test_reset(api: Api, world: World, database: Database, settings: Settings) -> None:
     """After `tenantry users reset-mfa` the password is enough, and every session of before has ended."""
     ada, bob = await world.account(), await world.account("bob")

@@ -13,6 +13,7 @@ METHODS = text("SELECT methods FROM sessions WHERE id = CAST(:id AS uuid)")
 STORED = text("SELECT sealed_secret FROM totp_secrets WHERE user_id = :id")
 
 
+@pytest.mark.asvs("6.3.3")
 async def test_enrolment(api: Api, world: World) -> None:
     """An app counts once a first code has confirmed it; ten recovery codes are given with that answer alone."""
     ada = await world.account()
@@ -43,6 +44,7 @@ async def test_secret_is_sealed(api: Api, world: World) -> None:
     assert phone.secret.encode() not in stored
 
 
+@pytest.mark.asvs("6.3.3")
 async def test_second_step_opens_the_session(api: Api, world: World) -> None:
     """Password and code together open a session that knows both."""
     ada = await world.account()
@@ -57,6 +59,7 @@ async def test_second_step_opens_the_session(api: Api, world: World) -> None:
     assert tokens["refresh_token"]
 
 
+@pytest.mark.asvs("6.5.1")
 async def test_code_works_once(api: Api, world: World) -> None:
     """Not the code that confirmed the app, nor one of a log-in, opens a second session."""
     ada = await world.account()
@@ -70,6 +73,7 @@ async def test_code_works_once(api: Api, world: World) -> None:
     assert problem(401, "invalid_code") == again
 
 
+@pytest.mark.asvs("6.5.1")
 async def test_code_works_once_at_the_same_moment(api: Api, world: World) -> None:
     """Of log-ins that show one code at once, one gets in."""
     ada = await world.account()
@@ -82,6 +86,7 @@ async def test_code_works_once_at_the_same_moment(api: Api, world: World) -> Non
     assert [200, 401, 401, 401, 401] == sorted(answer.status_code for answer in answers)
 
 
+@pytest.mark.asvs("6.6.2")
 async def test_challenge_works_once(api: Api, world: World) -> None:
     """Two right codes that race for one challenge open one session."""
     ada = await world.account()
@@ -96,6 +101,7 @@ async def test_challenge_works_once(api: Api, world: World) -> None:
     assert problem(401, "invalid_challenge") == late
 
 
+@pytest.mark.asvs("6.5.5", "6.5.8")
 @pytest.mark.parametrize(("steps", "status"), [(-2, 401), (-1, 200), (0, 200), (1, 200), (2, 401)])
 async def test_drift(api: Api, world: World, steps: int, status: int) -> None:
     """A clock that is wrong by one step is forgiven, and no more."""
@@ -109,6 +115,7 @@ async def test_drift(api: Api, world: World, steps: int, status: int) -> None:
     assert status == answer.status_code
 
 
+@pytest.mark.asvs("6.5.5")
 async def test_challenge_ends(api: Api, world: World) -> None:
     """Whoever takes longer than ten minutes for the second step begins again."""
     ada = await world.account()

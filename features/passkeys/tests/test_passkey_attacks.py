@@ -26,6 +26,7 @@ async def show(api: Api, credential: object) -> Any:
     return await api.post("/auth/passkeys/login/verify", json={"credential": credential})
 
 
+@pytest.mark.asvs("6.5.1")
 async def test_signature_works_once(api: Api, world: World, settings: Settings) -> None:
     """A signature that was read on its way opens nothing again, and of those that race one gets in."""
     key = key_of(settings)
@@ -90,6 +91,7 @@ async def test_somebody_elses_passkey(api: Api, world: World, settings: Settings
     assert problem(401, "passkey_refused") == posing
 
 
+@pytest.mark.asvs("6.6.2")
 async def test_ceremonies_are_not_exchanged(api: Api, world: World, settings: Settings) -> None:
     """What was begun as a log-in, which anybody can do, is no second step, and the other way round."""
     ada, key = await world.account(), key_of(settings)
@@ -121,6 +123,7 @@ async def test_copied_authenticator(api: Api, world: World, settings: Settings) 
     assert 200 == later.status_code
 
 
+@pytest.mark.asvs("6.3.4")
 async def test_disabled_account(api: Api, world: World, settings: Settings) -> None:
     """Its passkey opens no session."""
     ada, key = await world.account(), key_of(settings)

@@ -1,3 +1,4 @@
+import pytest
 from sqlalchemy import text
 from webauthn.helpers import bytes_to_base64url
 
@@ -24,6 +25,7 @@ async def test_first_passkey(api: Api, world: World, settings: Settings) -> None
     assert ada.id == subject_of(entered.json()["access_token"])
 
 
+@pytest.mark.asvs("6.3.3")
 async def test_login_without_password(api: Api, acme: TenantHandle, settings: Settings) -> None:
     """A passkey whose authenticator has verified its owner opens a session that counts as having two factors."""
     key = key_of(settings)
@@ -95,6 +97,7 @@ async def test_rename(api: Api, world: World, settings: Settings) -> None:
     assert problem(404, "passkey_not_found") == none
 
 
+@pytest.mark.asvs("6.5.6", "7.5.1")
 async def test_removal_needs_the_factor(api: Api, world: World, settings: Settings) -> None:
     """A session that knows only the password neither adds nor removes one; with the last one the second step goes."""
     ada, key = await world.account(), key_of(settings)

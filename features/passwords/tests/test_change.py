@@ -1,10 +1,12 @@
 """A password that is changed by whoever knows the old one."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from litestar import Litestar
 
+from tenantry.clock import frozen_at, now
 from tenantry.security.passwords import LONGEST_QUEUE
 from tenantry.security.plugin import SecurityPlugin
 from tenantry.testing import Account, Api, Mailbox, TenantHandle, World, problem
@@ -23,6 +25,7 @@ async def log_in(api: Api, account: Account, password: str) -> int:
     return answer.status_code
 
 
+@pytest.mark.asvs("6.2.2")
 async def test_change_ends_the_other_sessions(api: Api, world: World, mailbox: Mailbox) -> None:
     """The new password logs in and the old one does not; the session that asked goes on, all others end."""
     ada = await world.account()
@@ -39,6 +42,7 @@ async def test_change_ends_the_other_sessions(api: Api, world: World, mailbox: M
     assert "password was changed" in mailbox.to(ada.email)[-1]["Subject"]
 
 
+@pytest.mark.asvs("6.2.3", "7.5.1")
 async def test_change_needs_the_current_one(api: Api, world: World) -> None:
     """A session alone is not enough, and the answer says which member was wrong."""
     ada = await world.account()
@@ -48,6 +52,16 @@ async def test_change_needs_the_current_one(api: Api, world: World) -> None:
     assert problem(422, "wrong_password") == wrong
     assert problem(401, "unauthenticated") == anonymous
     assert (200, 401) == (await log_in(api, ada, ada.password), await log_in(api, ada, NEW))
+
+
+@pytest.mark.asvs("6.2.10")
+async def test_passwords_do_not_expire(api: Api, world: World) -> None:
+    """One logs in as long as its owner keeps it, and nobody is asked for another."""
+    ada = await world.account()
+    with frozen_at(now() + timedelta(days=3653)):
+        later = await log_in(api, ada, ada.password)
+
+    assert 200 == later
 
 
 async def test_guesses_are_counted(api: Api, world: World) -> None:
@@ -61,6 +75,7 @@ async def test_guesses_are_counted(api: Api, world: World) -> None:
     assert problem(429, "too_many_attempts") == right
 
 
+@pytest.mark.asvs("6.2.1", "6.2.4", "6.2.11")
 @pytest.mark.parametrize(
     ("password", "code"),
     [("short", "validation_failed"), ("iloveyou1", "password_common"), ("Acme-2026!", "password_personal")],

@@ -73,6 +73,7 @@ async def test_link_names_the_public_url_only(caller: Api, world: World, mailbox
     assert "evil.example" not in mail
 
 
+@pytest.mark.asvs("6.4.1")
 async def test_link_works_once_and_for_half_an_hour(caller: Api, world: World, mailbox: Mailbox) -> None:
     """A used, an expired and an invented link are refused alike; the first use of one ends the account's others."""
     ada = await world.account()
@@ -185,6 +186,7 @@ async def test_one_network_does_not_ask_for_everybody(caller: Api, app: Litestar
     assert 202 == elsewhere.status_code
 
 
+@pytest.mark.asvs("6.3.8")
 @pytest.mark.slow
 async def test_time_does_not_tell_who_is_registered(caller: Api, world: World) -> None:
     """Known and unknown addresses are answered alike, and in the same time: medians of 15 each."""

@@ -39,7 +39,7 @@ def forged(tokens: TokenService, token: str, change: Change) -> str:
     return jwt.PyJWS().encode(json.dumps(claims).encode(), private, "EdDSA", headers=header)
 
 
-@pytest.mark.asvs("9.1.3", "9.2.1", "9.2.2", "9.2.3", "10.3.1", "10.3.3")
+@pytest.mark.asvs("9.1.3", "9.2.1", "9.2.2", "9.2.3", "9.2.4", "10.3.1", "10.3.3")
 @pytest.mark.parametrize(
     "change",
     [

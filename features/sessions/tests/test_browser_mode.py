@@ -52,6 +52,7 @@ async def page(api: Api, acme: TenantHandle) -> Page:
     return page
 
 
+@pytest.mark.asvs("3.3.1", "3.3.2", "3.3.3", "3.3.4", "3.3.5", "10.1.1")
 async def test_log_in_by_cookie(api: Api, acme: TenantHandle) -> None:
     """The tokens are in cookies that scripts cannot read and other sites cannot send, and nowhere in the body."""
     page = Page(api)
@@ -82,6 +83,7 @@ async def test_without_asking_there_is_no_cookie(api: Api, acme: TenantHandle) -
     } == response.json().keys()
 
 
+@pytest.mark.asvs("3.5.1")
 @pytest.mark.parametrize(
     "headers",
     [
@@ -108,6 +110,7 @@ async def test_forged_requests_do_not_count(page: Page, headers: dict[str, str])
     assert (200, 1, 201) == (listed.status_code, len(listed.json()["items"]), made.status_code)
 
 
+@pytest.mark.asvs("3.5.1")
 async def test_token_is_of_one_session(api: Api, page: Page, acme: TenantHandle) -> None:
     """The token of another session, even of the same person, is no token; a GET tells one's own."""
     other = Page(api)
@@ -119,6 +122,7 @@ async def test_token_is_of_one_session(api: Api, page: Page, acme: TenantHandle)
     assert (page.token, True) == (told.json()["csrf_token"], page.token != other.token)
 
 
+@pytest.mark.asvs("3.3.4")
 async def test_refresh_by_cookie(page: Page) -> None:
     """Without a body the token is the cookie's, and works once: the next one is in the cookie of the answer."""
     before = dict(page.cookies)
@@ -162,6 +166,23 @@ async def test_log_out_clears_the_cookies(page: Page) -> None:
     assert [problem(401, "session_ended"), problem(401, "invalid_refresh_token")] == after
 
 
+@pytest.mark.asvs("7.2.4")
+async def test_log_in_replaces_the_session(page: Page, world: World, acme: TenantHandle) -> None:
+    """Whoever logs in over cookies of before, as the same person or another, ends their session; no other does."""
+    had, token = dict(page.cookies), page.token
+    again = await page.log_in(await world.account("grace"))
+    foreign = {"headers": {"Origin": "https://evil.example", "X-Session-Mode": "cookie"}}
+    login = {"email": acme.owner.email, "password": PASSWORD}
+    forged = await page.send("POST", "/auth/login", json=login, **foreign)
+    kept = await page.send("GET", "/auth/sessions")
+    page.cookies, page.token = had, token
+    over = [await page.send("GET", "/auth/sessions"), await page.send("POST", "/auth/refresh")]
+
+    assert (200, 200) == (again.status_code, kept.status_code)
+    assert problem(403, "csrf_failed") == forged
+    assert [problem(401, "session_ended"), problem(401, "invalid_refresh_token")] == over
+
+
 async def test_two_credentials(page: Page, acme: TenantHandle) -> None:
     """A cookie beside a header, or two of its name, are 401; cookies of others do not matter."""
     value = page.cookies[ACCESS]
@@ -174,6 +195,7 @@ async def test_two_credentials(page: Page, acme: TenantHandle) -> None:
     assert 200 == alone.status_code
 
 
+@pytest.mark.asvs("3.5.1", "7.6.2")
 @pytest.mark.parametrize(
     "headers", [{"Origin": "https://evil.example"}, {"Origin": "", "Sec-Fetch-Site": "cross-site"}]
 )
@@ -186,6 +208,7 @@ async def test_nobody_is_logged_in_by_another_page(api: Api, acme: TenantHandle,
     assert "set-cookie" not in response.headers
 
 
+@pytest.mark.asvs("3.4.2")
 async def test_service_allows_no_other_origin(app: Litestar, api: Api) -> None:
     """No answer has a header that lets pages of other origins read it or send more than forms."""
     asked = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}

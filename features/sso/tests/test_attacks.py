@@ -84,6 +84,7 @@ async def test_the_truth_is_believed(browser: Browser, hostile: Hostile, connect
     assert 200 == (await browser.complete(await code_of(browser, hostile, connection))).status_code
 
 
+@pytest.mark.asvs("6.8.2", "10.5.1", "10.5.4")
 @pytest.mark.parametrize("lie", LIES)
 async def test_no_lie_is_believed(browser: Browser, hostile: Hostile, connection: dict[str, Any], lie: str) -> None:
     """Each is a 401 and nobody's session."""
@@ -92,6 +93,7 @@ async def test_no_lie_is_believed(browser: Browser, hostile: Hostile, connection
     assert problem(401, "sso_token_invalid") == await browser.complete(await code_of(browser, hostile, connection))
 
 
+@pytest.mark.asvs("10.1.2", "10.2.1")
 async def test_state_is_of_one_browser_and_one_use(
     browser: Browser, other_browser: Browser, hostile: Hostile, connection: dict[str, Any]
 ) -> None:
@@ -107,6 +109,7 @@ async def test_state_is_of_one_browser_and_one_use(
     assert 302 == first.status_code
 
 
+@pytest.mark.asvs("7.6.2", "10.1.2")
 async def test_code_is_of_one_browser_and_one_use(
     browser: Browser, other_browser: Browser, hostile: Hostile, connection: dict[str, Any]
 ) -> None:
@@ -155,6 +158,7 @@ async def test_flows_end(browser: Browser, hostile: Hostile, connection: dict[st
     assert problem(400, "sso_code_invalid") == later
 
 
+@pytest.mark.asvs("10.1.2", "10.2.1")
 async def test_code_of_another_flow(browser: Browser, hostile: Hostile, connection: dict[str, Any]) -> None:
     """The provider's code of one flow does not go with the verifier of another."""
     one, two = [await sent_back(browser, hostile, connection) for _ in range(2)]
@@ -166,6 +170,7 @@ async def test_code_of_another_flow(browser: Browser, hostile: Hostile, connecti
     assert problem(401, "sso_provider_refused") == await browser.complete(query_of(back)["sso_code"])
 
 
+@pytest.mark.asvs("10.2.2")
 async def test_issuers_are_not_mixed_up(browser: Browser, hostile: Hostile, connection: dict[str, Any]) -> None:
     """An answer that names another issuer than was asked is refused."""
     foreign = await browser.come_back(await sent_back(browser, hostile, connection, iss="https://accounts.example"))
@@ -175,6 +180,7 @@ async def test_issuers_are_not_mixed_up(browser: Browser, hostile: Hostile, conn
     assert 302 == right.status_code
 
 
+@pytest.mark.asvs("10.2.2")
 async def test_promised_issuer_is_missed(browser: Browser, hostile: Hostile, connection: dict[str, Any]) -> None:
     """RFC 9207: where the metadata promise `iss`, an answer without it is of somebody else."""
     hostile.metadata = {"authorization_response_iss_parameter_supported": True}
@@ -182,6 +188,7 @@ async def test_promised_issuer_is_missed(browser: Browser, hostile: Hostile, con
     assert problem(400, "sso_issuer_mismatch") == await browser.come_back(await sent_back(browser, hostile, connection))
 
 
+@pytest.mark.asvs("10.5.3")
 @pytest.mark.parametrize(
     "metadata",
     [

@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import pytest
 from sqlalchemy import text
 
 from features.sso.tests.browser import RETURN_URLS, Browser, query_of
@@ -77,6 +78,7 @@ async def test_address_leads_to_the_connection(
     assert problem(404, "sso_connection_not_found") == unknown
 
 
+@pytest.mark.asvs("6.8.1", "10.5.2")
 async def test_account_is_linked_only_by_its_owner(
     browser: Browser, api: Api, world: World, acme: TenantHandle, provider: str
 ) -> None:
@@ -115,6 +117,7 @@ async def test_operators_provider_opens_a_whole_session(browser: Browser, api: A
     assert 201 == founded.status_code
 
 
+@pytest.mark.asvs("6.3.4")
 async def test_second_factor_is_asked_for(browser: Browser, world: World, acme: TenantHandle, provider: str) -> None:
     """Of an account that has one, the operator's provider is the first step only."""
     claims, name = person(f"d{new_id().hex}.example"), subject()
@@ -144,6 +147,7 @@ async def test_addresses_must_be_verified_and_of_the_domain(
     assert [problem(403, "sso_address_not_verified")] * 4 == [*doubtful, nobody]
 
 
+@pytest.mark.asvs("6.3.4")
 async def test_who_was_removed_stays_out(browser: Browser, acme: TenantHandle, provider: str, connect: Connect) -> None:
     """The provider lets nobody in again whom the tenant has removed, nor whose account is disabled."""
     connection = await connect(acme, provider)
@@ -160,6 +164,7 @@ async def test_who_was_removed_stays_out(browser: Browser, acme: TenantHandle, p
     assert problem(403, "sso_account_refused") == disabled
 
 
+@pytest.mark.asvs("3.7.2")
 async def test_only_listed_addresses_are_returned_to(browser: Browser, provider: str) -> None:
     """Exactly those: nothing that begins or ends like one."""
     wrong = [
@@ -180,6 +185,7 @@ async def test_only_listed_addresses_are_returned_to(browser: Browser, provider:
     assert back.headers["location"].startswith(f"{RETURN_URLS[1]}&sso_code=")
 
 
+@pytest.mark.asvs("3.3.1", "3.3.2", "3.3.3", "3.3.4", "10.1.1", "10.2.3", "11.5.1")
 async def test_nothing_of_worth_is_in_addresses(browser: Browser, provider: str) -> None:
     """The redirect carries a code for this browser; the cookie is for this host, TLS and no script."""
     start = await browser.start()

@@ -124,6 +124,7 @@ async def test_required_connection_shuts_out_the_others(api: Api, acme: TenantHa
     assert [200, 200] == [by_it.status_code, again.status_code]
 
 
+@pytest.mark.asvs("7.6.1")
 async def test_deletion_ends_its_sessions(api: Api, acme: TenantHandle) -> None:
     """Whoever came by it is out, whoever did not is in again."""
     created = (await create(api, acme.owner, required=True)).json()

@@ -25,6 +25,7 @@ __all__ = (
     "TenantOwned",
     "Versioned",
     "is_view",
+    "sealed_for",
     "searchable",
     "tenant_foreign_key",
 )
@@ -37,6 +38,13 @@ VIEW: dict[str, Any] = {"info": {"view": True}}
 
 SECRET: dict[str, Any] = {"secret": True}
 """`info` of a column that never leaves with an export: `mapped_column(info=SECRET)`."""
+
+
+def sealed_for(purpose: str, owner: str = "id") -> dict[str, Any]:
+    """`info` of a column that the vault has sealed: what for, and which column says whose it is. A secret, too."""
+    return SECRET | {"sealed": (purpose, owner)}
+
+
 DERIVED: dict[str, Any] = {"derived": True}
 """`info` of a column that is no datum of its own, and is made again wherever the row goes."""
 

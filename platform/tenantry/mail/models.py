@@ -5,10 +5,12 @@ from sqlalchemy import Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tenantry.clock import now
-from tenantry.db.base import SECRET, Base
+from tenantry.db.base import Base, sealed_for
 from tenantry.ids import new_id
 
-__all__ = ("QueuedMailRow",)
+__all__ = ("PURPOSE", "QueuedMailRow")
+
+PURPOSE = "mail queue"
 
 
 class QueuedMailRow(Base):
@@ -25,4 +27,4 @@ class QueuedMailRow(Base):
     due_at: Mapped[datetime] = mapped_column(default=now)
     """When it is to be tried next; also how long somebody who tries it now has for it."""
     attempts: Mapped[int] = mapped_column(default=0)
-    sealed: Mapped[bytes] = mapped_column(info=SECRET)
+    sealed: Mapped[bytes] = mapped_column(info=sealed_for(PURPOSE))

@@ -5,11 +5,10 @@ from uuid import UUID
 import msgspec
 
 from tenantry.mail.message import Mail
+from tenantry.mail.models import PURPOSE
 from tenantry.security.vault import Vault
 
 __all__ = ("MailSeal",)
-
-PURPOSE = "mail queue"
 
 
 class MailSeal:

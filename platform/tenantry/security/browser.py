@@ -120,6 +120,17 @@ class TokenCarrier:
         self.uses_cookies = self.uses_cookies or found is not None
         return found
 
+    def replaced_refresh_token(self) -> str | None:
+        """The one in the cookie that a new one is about to replace.
+
+        Raises:
+            CsrfFailed: a page of another origin would log its visitor in.
+        """
+        if not self.uses_cookies:
+            return None
+        self._mode.require_own_origin(self._scope)
+        return cookie_of(self._scope, REFRESH_COOKIE)
+
     def require_own_page(self, session_id: UUID) -> None:
         """
         Raises:

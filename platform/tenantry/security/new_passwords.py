@@ -16,7 +16,7 @@ from tenantry.errors import Unprocessable
 from tenantry.security.breaches import BreachedPasswords
 from tenantry.settings import Settings
 
-__all__ = ("NewPassword", "NewPasswords")
+__all__ = ("NewPassword", "NewPasswords", "common_passwords")
 
 SHORTEST = 8
 NewPassword = Annotated[

@@ -3,9 +3,11 @@ from datetime import datetime
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tenantry.clock import now
-from tenantry.db.base import Base
+from tenantry.db.base import Base, sealed_for
 
-__all__ = ("SigningKeyRow",)
+__all__ = ("PURPOSE", "SigningKeyRow")
+
+PURPOSE = "signing key"
 
 
 class SigningKeyRow(Base):
@@ -17,7 +19,7 @@ class SigningKeyRow(Base):
     algorithm: Mapped[str]
     public_key: Mapped[bytes]
     """Kept for good: reports that it has signed are evidence for years."""
-    sealed_key: Mapped[bytes | None]
+    sealed_key: Mapped[bytes | None] = mapped_column(info=sealed_for(PURPOSE))
     """The private part; gone once nothing that it has signed can be good any more."""
     created_at: Mapped[datetime] = mapped_column(default=now)
     signs_from: Mapped[datetime]

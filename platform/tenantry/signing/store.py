@@ -26,12 +26,11 @@ from tenantry.security.keys import (
     public_bytes,
 )
 from tenantry.security.vault import CannotOpen, Vault
-from tenantry.signing.models import SigningKeyRow
+from tenantry.signing.models import PURPOSE, SigningKeyRow
 
 __all__ = ("PUBLISHED_BEFORE", "add_key", "all_keys", "hold_stored_keys", "load_keys", "retirement_of", "withdraw_key")
 
 _log = structlog.get_logger("tenantry.keys")
-PURPOSE = "signing key"
 PUBLISHED_BEFORE = timedelta(minutes=10)
 """How long a key is published before it signs: longer than anybody keeps the set of keys, and workers look often."""
 ROWS = select(*SigningKeyRow.__table__.columns).order_by(SigningKeyRow.signs_from)
