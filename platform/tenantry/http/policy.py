@@ -5,6 +5,7 @@
 @post(opt=public("how an account begins"))      anyone; the reason is for the reader
 
 Each takes `rate=Rate(10, per=timedelta(minutes=1))`: how often one caller may use the route.
+`deprecated=Deprecated(since=…)` tells clients that the route is going away.
 `fresh_auth=True` asks that the person has proven who they are within the last minutes; `"of_people"` lets API keys by.
 """
 
@@ -12,6 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from tenantry.http.deprecation import Deprecated
 from tenantry.limits.rate import Rate
 from tenantry.security.permissions import Permission
 
@@ -36,6 +38,7 @@ class Allow(msgspec.Struct, frozen=True):
     """Without it, whoever sends `If-Match` is heard; `required` lets nobody change what they have not read."""
     fresh_auth: FreshAuth = False
     idempotent: Idempotency = False
+    deprecated: Deprecated | None = None
 
 
 class SignedIn(msgspec.Struct, frozen=True):
@@ -44,11 +47,13 @@ class SignedIn(msgspec.Struct, frozen=True):
     fresh_auth: FreshAuth = False
     idempotent: Idempotency = False
     """Of a route that works for a tenant all the same: its answer is stored there."""
+    deprecated: Deprecated | None = None
 
 
 class Public(msgspec.Struct, frozen=True):
     reason: str
     rate: Rate | None = None
+    deprecated: Deprecated | None = None
     vital: bool = False
     """No limit holds: whoever watches over the service has to be answered."""
 
@@ -64,8 +69,9 @@ def allow(
     if_match: Literal["required"] | None = None,
     fresh_auth: FreshAuth = False,
     idempotent: Idempotency = False,
+    deprecated: Deprecated | None = None,
 ) -> dict[str, Policy]:
-    return {OPT_KEY: Allow(permission, audit, rate, if_match, fresh_auth, idempotent)}
+    return {OPT_KEY: Allow(permission, audit, rate, if_match, fresh_auth, idempotent, deprecated)}
 
 
 def signed_in(
@@ -74,12 +80,15 @@ def signed_in(
     rate: Rate | None = None,
     fresh_auth: FreshAuth = False,
     idempotent: Idempotency = False,
+    deprecated: Deprecated | None = None,
 ) -> dict[str, Policy]:
-    return {OPT_KEY: SignedIn(audit, rate, fresh_auth, idempotent)}
+    return {OPT_KEY: SignedIn(audit, rate, fresh_auth, idempotent, deprecated)}
 
 
-def public(reason: str, *, rate: Rate | None = None, vital: bool = False) -> dict[str, Policy]:
-    return {OPT_KEY: Public(reason, rate, vital)}
+def public(
+    reason: str, *, rate: Rate | None = None, deprecated: Deprecated | None = None, vital: bool = False
+) -> dict[str, Policy]:
+    return {OPT_KEY: Public(reason, rate, deprecated, vital)}
 
 
 def policy_of(handler: Any) -> Policy | None:
