@@ -1,6 +1,6 @@
 """A vertical slice, and how the application finds all of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -10,6 +10,7 @@ from typing import Any
 from litestar import Controller, Router
 from litestar.config.app import AppConfig
 from litestar.di import Provide
+from litestar.exceptions import ImproperlyConfiguredException
 from litestar.plugins import InitPlugin
 
 from tenantry.http.page import page_request
@@ -25,6 +26,9 @@ class Feature(InitPlugin):
 
     `provides` maps a parameter name of its handlers to what makes it: a repository or a service class,
     whose own constructor parameters are provided in turn.
+
+    `versions={2: [ProjectControllerV2]}` serves the routes of that controller at `/api/v2`, beside those of the same
+    path at `/api/v1`. All other routes have no second version.
     """
 
     def __init__(
@@ -34,24 +38,29 @@ class Feature(InitPlugin):
         controllers: Sequence[type[Controller]],
         provides: dict[str, type[Any]] | None = None,
         prefix: str = API_PREFIX,
+        versions: Mapping[int, Sequence[type[Controller]]] | None = None,
     ) -> None:
         self.name = name
-        self.controllers = controllers
         self.provides = provides or {}
-        self.prefix = prefix
+        self.controllers = {prefix: controllers}
+        for version, controllers_of_it in (versions or {}).items():
+            if version < 2 or prefix != API_PREFIX:
+                raise ImproperlyConfiguredException(f"{name}: version {version} of what stands at {prefix or '/'}")
+            self.controllers[f"/api/v{version}"] = controllers_of_it
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         dependencies = {
             name: Provide(provider(made_by), sync_to_thread=False) for name, made_by in self.provides.items()
         }
-        app_config.route_handlers.append(
-            Router(
-                path=self.prefix,
-                route_handlers=list(self.controllers),
-                tags=[self.name],
-                dependencies={**dependencies, "page": Provide(page_request, sync_to_thread=False)},
+        for path, controllers in self.controllers.items():
+            app_config.route_handlers.append(
+                Router(
+                    path=path,
+                    route_handlers=list(controllers),
+                    tags=[self.name],
+                    dependencies={**dependencies, "page": Provide(page_request, sync_to_thread=False)},
+                )
             )
-        )
         return app_config
 
 

@@ -23,6 +23,7 @@ from tenantry.config import Settings
 from tenantry.context import RequestRecord, start_request
 from tenantry.http.answer import CONTENT_TYPE
 from tenantry.http.doors import Doors
+from tenantry.http.notices import Notices, notices_of
 from tenantry.http.page import link_of
 from tenantry.http.policy import Public, policy_of
 from tenantry.http.problems import handle_exception, send_problem
@@ -87,7 +88,7 @@ def wrap_application(app: Litestar, settings: Settings) -> None:
         routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
         allowed = {route.path_format: ", ".join(sorted(route.methods)) for route in routes}
         vital = frozenset(route.path_format for route in routes if any(map(is_vital, route.route_handlers)))
-        app.asgi_handler = OutermostLayer(app.asgi_handler, allowed, Doors(settings, vital))
+        app.asgi_handler = OutermostLayer(app.asgi_handler, allowed, Doors(settings, vital), notices_of(routes))
     Load.current = app.asgi_handler.doors.load
 
 
@@ -97,8 +98,8 @@ def is_vital(handler: HTTPRouteHandler) -> bool:
 
 
 class OutermostLayer:
-    def __init__(self, app: ASGIApp, allowed: dict[str, str], doors: Doors) -> None:
-        self.app, self.doors = app, doors
+    def __init__(self, app: ASGIApp, allowed: dict[str, str], doors: Doors, notices: Notices) -> None:
+        self.app, self.doors, self.notices = app, doors, notices
         self.allowed = allowed
         """By path, the methods it has: Litestar 2.25 answers OPTIONS with those of one handler alone."""
 
@@ -148,6 +149,8 @@ class OutermostLayer:
             add_noted(message, scope)
         if limits := scope["state"].get(HEADERS):
             message["headers"] = [*message["headers"], *limits]
+        if self.notices and (notice := self.notices.get((scope.get("path_template", ""), str(method)))):
+            message["headers"] = [*message["headers"], *notice.headers(scope)]
         if self.doors.origins:
             message["headers"] = [*message["headers"], *self.doors.headers(scope)]
         if method != HttpMethod.OPTIONS and not is_special(message["headers"]):

@@ -8,7 +8,7 @@ from typing import Any
 
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.spec import OpenAPIResponse, Operation, Parameter, RequestBody
+from litestar.openapi.spec import OpenAPIHeader, OpenAPIResponse, Operation, Parameter, RequestBody
 from litestar.routes import HTTPRoute
 
 from tenantry.db.listing import Listing
@@ -21,7 +21,7 @@ from tenantry.http.page import listing_of
 from tenantry.http.parameters import parameters_of
 from tenantry.http.policy import Allow, Public, policy_of
 from tenantry.http.problems import MEDIA_TYPE, Problem, problem_of
-from tenantry.http.promises import Promises, promises_of
+from tenantry.http.promises import Promises, notice_of, promises_of
 from tenantry.http.schemas import plain
 
 __all__ = ("document", "operation_id")
@@ -47,10 +47,11 @@ class ApiOperation(Operation):
     promises: Promises = field(kw_only=True)
     listing: Listing | None = field(kw_only=True)
     taken: tuple[str, ...] = field(kw_only=True)
+    notice: dict[str, OpenAPIHeader] = field(kw_only=True)
 
     @property
     def _exclude_fields(self) -> set[str]:
-        return {"promises", "listing", "taken"}
+        return {"promises", "listing", "taken", "notice"}
 
     def __post_init__(self) -> None:
         if self.listing is not None:
@@ -73,6 +74,9 @@ class ApiOperation(Operation):
                 response.content[MEDIA_TYPE].example = example_of(PROBLEMS[status])  # type: ignore[index]  # content was checked in the condition
         self.parameters = [*(self.parameters or ()), *self.promises.parameters()] or None
         self.promises.complete(responses)
+        for response in responses.values():
+            if isinstance(response, OpenAPIResponse) and self.notice:
+                response.headers = {**(response.headers or {}), **self.notice}
 
 
 def document(route: HTTPRoute, handler: HTTPRouteHandler) -> None:
@@ -90,8 +94,14 @@ def document(route: HTTPRoute, handler: HTTPRouteHandler) -> None:
         statuses.add("404")
     promises = promises_of(route, handler)
     statuses |= promises.statuses
+    said = [cleandoc(handler.fn.__doc__ or "")]
     if isinstance(policy, Allow):
-        handler.description = f"{cleandoc(handler.fn.__doc__ or '')}\n\nPermission: `{policy.permission.name}`".strip()
+        said.append(f"Permission: `{policy.permission.name}`")
+    deprecated = policy.deprecated if policy is not None else None
+    if deprecated is not None:
+        handler.deprecated = True
+        said.append(str(deprecated))
+    handler.description = "\n\n".join(filter(None, said)) or None
     problems = {
         status: ResponseSpec(Problem, False, error.title if status != "default" else "Any other problem", MEDIA_TYPE)
         for status, error in PROBLEMS.items()
@@ -101,15 +111,23 @@ def document(route: HTTPRoute, handler: HTTPRouteHandler) -> None:
     handler.responses = {**problems, **declared}  # type: ignore[dict-item]  # the key "default" stands for all others
     handler.response_description = handler.response_description or HTTPStatus(handler.status_code).phrase
     handler.operation_class = partial(  # type: ignore[assignment]  # it is only called
-        ApiOperation, promises=promises, listing=listing_of(handler), taken=taken_types(handler)
+        ApiOperation,
+        promises=promises,
+        listing=listing_of(handler),
+        taken=taken_types(handler),
+        notice=notice_of(deprecated) if deprecated is not None else {},
     )
 
 
-def operation_id(handler: HTTPRouteHandler, *_: Any) -> str:
-    """`api_keys.create`: the path of the controller and the name of the handler, unique where both are."""
+def operation_id(handler: HTTPRouteHandler, _: Any, components: list[Any]) -> str:
+    """`api_keys.create`: the path of the controller and the name of the handler, unique where both are.
+
+    `api_keys.create_v2` in another version than the first.
+    """
     path = handler.owner.path.replace("-", "_") if handler.owner else ""
     words = [word for word in path.split("/") if word and not word.startswith("{")]
-    return ".".join([*words, handler.handler_name])
+    version = components[1] if components[:1] == ["api"] else "v1"
+    return ".".join([*words, handler.handler_name if version == "v1" else f"{handler.handler_name}_{version}"])
 
 
 def example_of(error: AppError) -> dict[str, Any]:

@@ -6,6 +6,7 @@
 @post(opt=public("how an account begins"))      anyone; the reason is for the reader
 
 Each takes `rate=Rate(10, per=timedelta(minutes=1))`: how often one caller may use the route.
+`deprecated=Deprecated(since=…)` tells clients that the route is going away.
 `fresh_auth=True` asks that the person has proven who they are within the last minutes; `"of_people"` lets API keys by.
 """
 
@@ -14,6 +15,7 @@ from typing import Any, Literal
 import msgspec
 
 from tenantry.db.lane.question import ANY_SESSION
+from tenantry.http.deprecation import Deprecated
 from tenantry.limits.rate import Rate
 from tenantry.security.permissions import Permission
 
@@ -38,6 +40,7 @@ class Allow(msgspec.Struct, frozen=True):
     """Without it, whoever sends `If-Match` is heard; `required` lets nobody change what they have not read."""
     fresh_auth: FreshAuth = False
     idempotent: Idempotency = False
+    deprecated: Deprecated | None = None
 
     @property
     def question(self) -> str:
@@ -51,6 +54,7 @@ class SignedIn(msgspec.Struct, frozen=True):
     fresh_auth: FreshAuth = False
     idempotent: Idempotency = False
     """Of a route that works for a tenant all the same: its answer is stored there."""
+    deprecated: Deprecated | None = None
     confined: bool = False
     """A session that a tenant's own provider vouches for may use it as well, and sees there what its tenant has."""
 
@@ -63,6 +67,7 @@ class SignedIn(msgspec.Struct, frozen=True):
 class Public(msgspec.Struct, frozen=True):
     reason: str
     rate: Rate | None = None
+    deprecated: Deprecated | None = None
     vital: bool = False
     """No limit holds: whoever watches over the service has to be answered."""
 
@@ -78,8 +83,9 @@ def allow(
     if_match: Literal["required"] | None = None,
     fresh_auth: FreshAuth = False,
     idempotent: Idempotency = False,
+    deprecated: Deprecated | None = None,
 ) -> dict[str, Policy]:
-    return {OPT_KEY: Allow(permission, audit, rate, if_match, fresh_auth, idempotent)}
+    return {OPT_KEY: Allow(permission, audit, rate, if_match, fresh_auth, idempotent, deprecated)}
 
 
 def signed_in(
@@ -88,13 +94,16 @@ def signed_in(
     rate: Rate | None = None,
     fresh_auth: FreshAuth = False,
     idempotent: Idempotency = False,
+    deprecated: Deprecated | None = None,
     confined: bool = False,
 ) -> dict[str, Policy]:
-    return {OPT_KEY: SignedIn(audit, rate, fresh_auth, idempotent, confined)}
+    return {OPT_KEY: SignedIn(audit, rate, fresh_auth, idempotent, deprecated, confined)}
 
 
-def public(reason: str, *, rate: Rate | None = None, vital: bool = False) -> dict[str, Policy]:
-    return {OPT_KEY: Public(reason, rate, vital)}
+def public(
+    reason: str, *, rate: Rate | None = None, deprecated: Deprecated | None = None, vital: bool = False
+) -> dict[str, Policy]:
+    return {OPT_KEY: Public(reason, rate, deprecated, vital)}
 
 
 def policy_of(handler: Any) -> Policy | None:

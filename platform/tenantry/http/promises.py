@@ -1,4 +1,6 @@
-"""What the OpenAPI document says of the headers by which requests are made conditional, or safe to send again."""
+"""What the OpenAPI document says of headers: by which requests are made conditional, or safe to send again, and of
+those of deprecated routes.
+"""
 
 from dataclasses import dataclass
 
@@ -7,15 +9,21 @@ from litestar.openapi.spec import OpenAPIHeader, OpenAPIResponse, Parameter, Ref
 from litestar.openapi.spec.enums import OpenAPIType
 from litestar.routes import HTTPRoute
 
+from tenantry.http.deprecation import Deprecated
 from tenantry.http.plan import plan_of
 from tenantry.http.policy import Idempotency
 
-__all__ = ("Promises", "promises_of")
+__all__ = ("Promises", "notice_of", "promises_of")
 
 CHANGING = frozenset({"PATCH", "PUT", "DELETE"})
 TEXT = Schema(type=OpenAPIType.STRING)
 REPLAYED = OpenAPIHeader(schema=TEXT, description="`true` where this is an answer given again")
 ETAG = OpenAPIHeader(schema=TEXT, description="The version that this answer shows")
+NOTICES = {
+    "Deprecation": "RFC 9745: since when, in seconds since 1970",
+    "Sunset": "RFC 8594: from when on the route may be gone",
+    "Link": "RFC 8288: what to use instead, and where more is said",
+}
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,17 @@ def promises_of(route: HTTPRoute, handler: HTTPRouteHandler) -> Promises:
         requires_match=plan.requires_match,
         idempotency=plan.idempotency,
     )
+
+
+def notice_of(deprecated: Deprecated) -> dict[str, OpenAPIHeader]:
+    """Of every answer of a deprecated route."""
+    told: dict[str, list[str]] = {}
+    for name, value in deprecated.headers():
+        told.setdefault(name, []).append(value)
+    return {
+        name: OpenAPIHeader(schema=TEXT, description=NOTICES[name], example=", ".join(values))
+        for name, values in told.items()
+    }
 
 
 def header(name: str, description: str, *, required: bool = False) -> Parameter:

@@ -5,6 +5,17 @@ const NoAutoFocus = () => ({
   },
 });
 
+// Of a list whose items have a format, such as a parameter of several ids, Swagger UI 5.34 asks for a field of that format
+// and complains in the console that there is none; of a single value it asks silently. Both get a field for text.
+const QuietLists = () => ({
+  wrapComponents: {
+    JsonSchema_array: (Original, system) => {
+      const getComponent = (name, container) => system.getComponent(name, container, { failSilently: true });
+      return (props) => system.React.createElement(Original, { ...props, getComponent });
+    },
+  },
+});
+
 window.addEventListener("load", () => {
   window.ui = SwaggerUIBundle({
     url: "/docs/openapi.json",
@@ -14,6 +25,6 @@ window.addEventListener("load", () => {
     persistAuthorization: false,
     validatorUrl: null,
     presets: [SwaggerUIBundle.presets.apis],
-    plugins: [NoAutoFocus],
+    plugins: [NoAutoFocus, QuietLists],
   });
 });
