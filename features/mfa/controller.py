@@ -2,7 +2,7 @@ from litestar import Controller, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
-from features.mfa.dtos import FactorAdded, Factors, RecoveryCodes, TotpConfirmation, TotpEnrolment, Verification
+from features.mfa.dtos import FactorAdded, Factors, NewRecoveryCodes, TotpConfirmation, TotpEnrolment, Verification
 from features.mfa.service import FactorService, SecondStepService, TotpService
 from features.sessions.api import AccessToken, TokenPair
 from tenantry.http.policy import public, signed_in
@@ -48,7 +48,7 @@ class MfaController(Controller):
 
     @post("/recovery-codes", opt=signed_in(audit="recovery_codes.renewed", fresh_auth=True), status_code=200,
           summary="Replace my recovery codes")  # fmt: skip
-    async def renew_codes(self, factors: FactorsOfMine, principal: CurrentPrincipal) -> RecoveryCodes:
+    async def renew_codes(self, factors: FactorsOfMine, principal: CurrentPrincipal) -> NewRecoveryCodes:
         """Only this answer has the new ones; those of before are good for nothing."""
         await factors.require_proof(principal)
-        return RecoveryCodes(await factors.renew_codes(principal.subject_id))
+        return NewRecoveryCodes(await factors.renew_codes(principal.subject_id))
