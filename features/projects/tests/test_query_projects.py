@@ -59,6 +59,17 @@ async def test_any_of_several_ids(viewer: Api) -> None:
         assert ["P1", "P4"] == names(await viewer.get("/projects", params={"id[in]": form, "sort": "name"}))
 
 
+async def test_values_are_those_of_each_request(viewer: Api) -> None:
+    """A filter with other values than before finds what those are of."""
+    items = (await viewer.get("/projects", params={"sort": "name"})).json()["items"]
+    for chosen in (items[:2], items[2:4]):
+        for query in (
+            {"id[in]": ",".join(item["id"] for item in chosen)},
+            {"created_at[gte]": chosen[0]["created_at"], "created_at[lte]": chosen[1]["created_at"]},
+        ):
+            assert chosen == (await viewer.get("/projects", params=query | {"sort": "name"})).json()["items"]
+
+
 @pytest.mark.parametrize("sort", ["name", "-created_at"])
 async def test_links_lead_there_and_back(viewer: Api, sort: str) -> None:
     """`next` leads to the end of the list, `prev` back over the same pages, and `first` to where it begins."""
