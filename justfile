@@ -59,6 +59,12 @@ profile *options: setup
 bench *options: (tools 'bench')
     @exec .bench/venv/bin/python -m tests.load.benchmark "$@"
 
+# Offer half to five times of what can be served, and show what is served in time; `--rounds 3`
+[group('verify')]
+[no-exit-message]
+overload *options: (tools 'bench')
+    @exec .bench/venv/bin/python -m tests.load.overload "$@"
+
 # Show who may do what, and that the proofs of isolation notice each of many acts of sabotage; `--only TEXT`
 [group('verify')]
 [no-exit-message]
