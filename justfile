@@ -56,17 +56,14 @@ profile *options: setup
 # Measure the service beside its rivals, within 10 minutes, into `.bench/`; `--quick` takes one, `--help` lists more
 [group('verify')]
 [no-exit-message]
-bench *options: setup
-    #!/bin/sh
-    set -eu
-    # As in `setup`: pip's settings count for uv.
-    index=${UV_DEFAULT_INDEX:-${PIP_INDEX_URL:-$(python3 -m pip config get global.index-url 2>/dev/null || true)}}
-    if [ -n "$index" ]; then export UV_DEFAULT_INDEX="$index"; fi
-    # The rivals have a place of their own, so that the service does not load their packages.
-    .venv/bin/uv venv --quiet --allow-existing --python .venv/bin/python .bench/venv
-    .venv/bin/uv pip sync --quiet --system-certs --require-hashes --python .bench/venv/bin/python requirements-bench.lock
-    .venv/bin/uv pip install --quiet --no-deps --no-build-isolation --python .bench/venv/bin/python --editable .
-    exec .bench/venv/bin/python -m tests.load.benchmark "$@"
+bench *options: (tools 'bench')
+    @exec .bench/venv/bin/python -m tests.load.benchmark "$@"
+
+# Offer half to five times of what can be served, and show what is served in time; `--rounds 3`
+[group('verify')]
+[no-exit-message]
+overload *options: (tools 'bench')
+    @exec .bench/venv/bin/python -m tests.load.overload "$@"
 
 # Show who may do what, and that the proofs of isolation notice each of many acts of sabotage; `--only TEXT`
 [group('verify')]
@@ -77,15 +74,14 @@ prove *options: setup
 # Try every operation of the OpenAPI document with what it allows and what it does not; `--seed 7`, `--examples 100`
 [group('verify')]
 [no-exit-message]
-conform *options: setup
-    #!/bin/sh
-    set -eu
-    index=${UV_DEFAULT_INDEX:-${PIP_INDEX_URL:-$(python3 -m pip config get global.index-url 2>/dev/null || true)}}
-    if [ -n "$index" ]; then export UV_DEFAULT_INDEX="$index"; fi
-    .venv/bin/uv venv --quiet --allow-existing --python .venv/bin/python .conform/venv
-    .venv/bin/uv pip sync --quiet --system-certs --require-hashes --python .conform/venv/bin/python requirements-conform.lock
-    .venv/bin/uv pip install --quiet --no-deps --no-build-isolation --python .conform/venv/bin/python --editable .
-    exec .conform/venv/bin/python -m tests.conformance "$@"
+conform *options: (tools 'conform')
+    @exec .conform/venv/bin/python -m tests.conformance "$@"
+
+# Generate clients in Python and TypeScript into `.clients/`, check their types, and try them on the service
+[group('verify')]
+[no-exit-message]
+clients *options: (tools 'clients')
+    @exec .clients/venv/bin/python -m tests.clients "$@"
 
 # Show which security requirement of OWASP ASVS 5.0 is shown by which test, and whether it passes
 [group('verify')]
@@ -140,6 +136,7 @@ lock *options: setup
     .venv/bin/uv pip compile {{ compile }} --extra dev --extra embedded -o requirements-dev.lock "$@"
     .venv/bin/uv pip compile {{ compile }} --extra bench -o requirements-bench.lock "$@"
     .venv/bin/uv pip compile {{ compile }} --extra conform -o requirements-conform.lock "$@"
+    .venv/bin/uv pip compile {{ compile }} --extra clients -o requirements-clients.lock "$@"
 
 compile := 'pyproject.toml --quiet --system-certs --universal --generate-hashes --python-version 3.11 --no-header'
 
@@ -148,6 +145,20 @@ compile := 'pyproject.toml --quiet --system-certs --universal --generate-hashes 
 clean:
     rm -rf build dist htmlcov .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
     find features platform tests migrations -type d -name __pycache__ -prune -exec rm -rf {} +
+
+# A place of their own for the packages of one extra, so that the service does not load them
+[private]
+[no-exit-message]
+tools extra: setup
+    #!/bin/sh
+    set -eu
+    # As in `setup`: pip's settings count for uv.
+    index=${UV_DEFAULT_INDEX:-${PIP_INDEX_URL:-$(python3 -m pip config get global.index-url 2>/dev/null || true)}}
+    if [ -n "$index" ]; then export UV_DEFAULT_INDEX="$index"; fi
+    python=.{{ extra }}/venv/bin/python
+    .venv/bin/uv venv --quiet --allow-existing --python .venv/bin/python .{{ extra }}/venv
+    .venv/bin/uv pip sync --quiet --system-certs --require-hashes --python "$python" requirements-{{ extra }}.lock
+    .venv/bin/uv pip install --quiet --no-deps --no-build-isolation --python "$python" --editable .
 
 # Create .venv from the lock, or update it when that changed; other recipes do it by themselves
 [group('upkeep')]

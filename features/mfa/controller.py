@@ -2,7 +2,7 @@ from litestar import Controller, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
-from features.mfa.dtos import FactorAdded, Factors, RecoveryCodes, TotpConfirmation, TotpEnrolment, Verification
+from features.mfa.dtos import FactorAdded, Factors, NewRecoveryCodes, TotpConfirmation, TotpEnrolment, Verification
 from features.mfa.service import FactorService, SecondStepService, TotpService
 from features.sessions.api import AccessToken, TokenPair
 from tenantry.http.policy import public, signed_in
@@ -52,6 +52,6 @@ class MfaController(Controller):
           summary="Replace my recovery codes")  # fmt: skip
     async def renew_codes(
         self, factors: FactorsOfMine, principal: CurrentPrincipal, visitor: CurrentVisitor
-    ) -> RecoveryCodes:
+    ) -> NewRecoveryCodes:
         """Only this answer has the new ones; those of before are good for nothing."""
-        return RecoveryCodes(await factors.renew_codes(principal, visitor))
+        return NewRecoveryCodes(await factors.renew_codes(principal, visitor))

@@ -42,7 +42,7 @@ class FactorAdded(Struct):
     """Of the first factor; only this answer has them. With a further one, those of before stay good."""
 
 
-class RecoveryCodes(Struct):
+class NewRecoveryCodes(Struct):
     recovery_codes: list[str]
 
 

@@ -51,11 +51,23 @@ async def test_operators(viewer: Api, query: dict[str, str], found: str) -> None
 
 
 async def test_any_of_several_ids(viewer: Api) -> None:
-    """`id[in]` finds those that there are among the ids."""
+    """`id[in]` finds those that there are among the ids, with commas between them or each in a parameter of its own."""
     items = (await viewer.get("/projects", params={"sort": "name"})).json()["items"]
-    wanted = ",".join([items[1]["id"], items[4]["id"], "01981f2e-5c1b-7d4e-9a53-0c6f2f0b7a11"])
+    wanted = [items[1]["id"], items[4]["id"], "01981f2e-5c1b-7d4e-9a53-0c6f2f0b7a11"]
 
-    assert ["P1", "P4"] == names(await viewer.get("/projects", params={"id[in]": wanted, "sort": "name"}))
+    for form in (",".join(wanted), wanted, [wanted[0], ",".join(wanted[1:])]):
+        assert ["P1", "P4"] == names(await viewer.get("/projects", params={"id[in]": form, "sort": "name"}))
+
+
+async def test_values_are_those_of_each_request(viewer: Api) -> None:
+    """A filter with other values than before finds what those are of."""
+    items = (await viewer.get("/projects", params={"sort": "name"})).json()["items"]
+    for chosen in (items[:2], items[2:4]):
+        for query in (
+            {"id[in]": ",".join(item["id"] for item in chosen)},
+            {"created_at[gte]": chosen[0]["created_at"], "created_at[lte]": chosen[1]["created_at"]},
+        ):
+            assert chosen == (await viewer.get("/projects", params=query | {"sort": "name"})).json()["items"]
 
 
 @pytest.mark.parametrize("sort", ["name", "-created_at"])

@@ -16,13 +16,13 @@ from tenantry.db.versions import PreconditionFailed
 from tenantry.errors import AppError, BadRequest, Forbidden, NotFound, Unauthenticated, Unprocessable
 from tenantry.http.etag import PreconditionRequired
 from tenantry.http.idempotency import InFlight
-from tenantry.http.media import JSON, NotAcceptable, UnsupportedMediaType, taken_types
+from tenantry.http.media import NotAcceptable, UnsupportedMediaType, taken_types
 from tenantry.http.page import listing_of
 from tenantry.http.parameters import parameters_of
 from tenantry.http.policy import Allow, Public, policy_of
 from tenantry.http.problems import MEDIA_TYPE, Problem, problem_of
 from tenantry.http.promises import Promises, notice_of, promises_of
-from tenantry.http.schemas import plain
+from tenantry.http.schemas import generatable, plain
 
 __all__ = ("document", "operation_id")
 
@@ -56,8 +56,10 @@ class ApiOperation(Operation):
     def __post_init__(self) -> None:
         if self.listing is not None:
             self.parameters = [*(self.parameters or ()), *parameters_of(self.listing)]
-        content = self.request_body.content if isinstance(self.request_body, RequestBody) else {}
-        content |= {media_type: content[JSON] for media_type in self.taken if media_type not in content}
+        also = [f"`{media_type}`" for media_type in self.taken[1:]]
+        if also and isinstance(self.request_body, RequestBody):
+            # Not under `content`: generators of clients make a choice of types out of two that are the same.
+            self.request_body.description = f"Taken as {' and '.join(also)} as well"
         parameters = [each for each in self.parameters or () if isinstance(each, Parameter)]
         responses = self.responses or {}
         if (
@@ -70,6 +72,9 @@ class ApiOperation(Operation):
             if parameter.schema:
                 parameter.schema = plain(parameter.schema, null=False)
         for status, response in responses.items():
+            if isinstance(response, OpenAPIResponse):
+                for media in (response.content or {}).values():
+                    media.schema = generatable(media.schema)
             if status in PROBLEMS and isinstance(response, OpenAPIResponse) and MEDIA_TYPE in (response.content or {}):
                 response.content[MEDIA_TYPE].example = example_of(PROBLEMS[status])  # type: ignore[index]  # content was checked in the condition
         self.parameters = [*(self.parameters or ()), *self.promises.parameters()] or None

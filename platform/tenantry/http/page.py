@@ -157,15 +157,22 @@ def _given(query: bytes, listing: Listing) -> dict[str, str]:
         pairs = parse_qsl(query.decode(), keep_blank_values=True, errors="strict", max_num_fields=MOST_PARAMETERS)
     except ValueError as error:
         raise InvalidParameter("The query is not UTF-8, or has too many parameters.") from error
-    given = dict(pairs)
     known = [name for name in PAGING if name != "search" or listing.search is not None] + [*listing.parameters]
-    if unknown := [name for name in given if name not in known]:
+    if unknown := [name for name in dict(pairs) if name not in known]:
         faults = [FieldError("There is no such parameter.", parameter=name) for name in unknown]
         raise UnknownParameter(f"There are: {', '.join(known)}.", errors=msgspec.to_builtins(faults))
-    if len(given) < len(pairs):
-        names = [name for name, _ in pairs]
-        faults = [FieldError("Given more than once.", parameter=name) for name in given if names.count(name) > 1]
-        raise InvalidParameter(errors=msgspec.to_builtins(faults))
+    given: dict[str, str] = {}
+    repeated: dict[str, FieldError] = {}
+    for name, text in pairs:
+        if name not in given:
+            given[name] = text
+        elif name in listing.parameters and listing.parameters[name].operator.takes_many:
+            # Many generated clients know no other way to send several values.
+            given[name] += f",{text}"
+        else:
+            repeated[name] = FieldError("Given more than once.", parameter=name)
+    if repeated:
+        raise InvalidParameter(errors=msgspec.to_builtins([*repeated.values()]))
     return given
 
 

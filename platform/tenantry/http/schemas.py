@@ -7,10 +7,10 @@ from typing import Any, get_args, get_origin
 import msgspec
 from litestar._openapi.schema_generation.plugins.struct import StructSchemaPlugin  # no public name for it
 from litestar.openapi.spec import Reference, Schema
-from litestar.openapi.spec.enums import OpenAPIType
+from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 from litestar.typing import FieldDefinition
 
-__all__ = ("StructSchemas", "plain")
+__all__ = ("StructSchemas", "generatable", "plain")
 
 PLACEHOLDERS = {"string": "string", "uuid": "3fa85f64-5717-4562-b3fc-2c963f66afa6"}
 
@@ -64,6 +64,18 @@ def plain(schema: Schema | Reference, *, null: bool = True) -> Schema | Referenc
         if getattr(schema, field.name) is None:
             setattr(schema, field.name, getattr(option, field.name))
     schema.type = [option.type, OpenAPIType.NULL] if nullable else option.type
+    return schema
+
+
+def generatable(schema: Schema | Reference | None) -> Schema | Reference | None:
+    """Of an answer: what generators of clients make a type of, and not only of one JSON has."""
+    if not isinstance(schema, Schema):
+        return schema
+    if not schema.to_schema():
+        return Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
+    if schema.one_of and all(isinstance(option, Reference) for option in schema.one_of):
+        # An answer of one of the types mostly fits another one as well, which `oneOf` forbids.
+        schema.any_of, schema.one_of = schema.one_of, None
     return schema
 
 

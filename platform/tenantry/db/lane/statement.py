@@ -162,6 +162,9 @@ def _bound(parameter: BindParameter[Any], index: int | None) -> Source:
     key = parameter.key
     if index is not None and parameter.unique:
         return _converted(lambda values, parameters: parameters[index].effective_value, convert)
+    if index is not None and not parameter.required:
+        # The value of this execution; `parameter` is that of the first statement of this shape.
+        return _converted(lambda values, parameters: values.get(key, parameters[index].effective_value), convert)
     if not parameter.required:
         return _converted(lambda values, parameters: values.get(key, parameter.effective_value), convert)
     if convert is None:

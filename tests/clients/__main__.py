@@ -1,0 +1,3 @@
+from tests.clients.run import clients
+
+clients()
