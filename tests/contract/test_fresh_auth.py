@@ -16,13 +16,26 @@ from tests.isolation.operations import Contract
 SENSITIVE = {
     "DELETE /api/v1/auth/mfa/totp",
     "DELETE /api/v1/auth/passkeys/{passkey_id}",
+    "DELETE /api/v1/auth/sessions",
+    "DELETE /api/v1/auth/sessions/{session_id}",
+    "DELETE /api/v1/me",
+    "DELETE /api/v1/me/identities/{identity_id}",
+    "DELETE /api/v1/sso/connections/{connection_id}",
     "DELETE /api/v1/tenants/current",
+    "GET /api/v1/me/export",
+    "PATCH /api/v1/sso/connections/{connection_id}",
     "POST /api/v1/api-keys",
     "POST /api/v1/api-keys/{key_id}/rotate",
     "POST /api/v1/auth/mfa/recovery-codes",
     "POST /api/v1/auth/mfa/totp",
+    "POST /api/v1/auth/mfa/totp/confirm",
     "POST /api/v1/auth/passkeys",
+    "POST /api/v1/auth/passkeys/options",
+    "POST /api/v1/me/email",
+    "POST /api/v1/me/identities/link",
+    "POST /api/v1/me/identities/link/complete",
     "POST /api/v1/members/{user_id}/transfer-ownership",
+    "POST /api/v1/sso/connections",
 }
 
 
