@@ -33,13 +33,13 @@ class GrantRepository:
     async def declared(self) -> frozenset[str]:
         return frozenset(row.permission for row in await self.unit_of_work.rows(DECLARED))
 
-    async def permissions_of(self, role: str) -> frozenset[str]:
+    async def permissions_of(self, role: str, *, field: str = "role") -> frozenset[str]:
         if role in BuiltInRole.__members__:
             mirrored = select(RolePermissionRow.permission).where(RolePermissionRow.role == role)
             return frozenset(row.permission for row in await self.unit_of_work.rows(mirrored))
         permissions = await self.unit_of_work.scalar(select(GRANTED).where(CustomRoleRow.name == role))
         if permissions is None:
-            raise UnknownRole(errors=[{"detail": "The tenant has no such role.", "pointer": "/role"}])
+            raise UnknownRole(errors=[{"detail": "The tenant has no such role.", "pointer": f"/{field}"}])
         return frozenset(permissions)
 
 

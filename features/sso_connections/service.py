@@ -42,7 +42,7 @@ class ConnectionService:
         return (await self._complete([await self.connections.get(id)], tenant_id))[0]
 
     async def create(self, data: ConnectionCreate, by: Principal) -> Connection:
-        await require_grantable(self.unit_of_work, by, data.default_role)
+        await require_grantable(self.unit_of_work, by, data.default_role, field="default_role")
         await self._require_free(data.domains)
         row = ConnectionRow(id=new_id(), name=data.name, client_id=data.client_id, domains=sorted(set(data.domains)))
         row.issuer = self._safe(data.issuer)
@@ -56,7 +56,7 @@ class ConnectionService:
     async def change(self, id: UUID, patch: ConnectionPatch, by: Principal) -> Connection:
         row = await self.connections.entity(id)
         if patch.default_role is not UNSET:
-            await require_grantable(self.unit_of_work, by, patch.default_role)
+            await require_grantable(self.unit_of_work, by, patch.default_role, field="default_role")
             row.assume(patch.default_role)
         if patch.domains is not UNSET:
             await self._require_free(patch.domains, but=id)

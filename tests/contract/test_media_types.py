@@ -162,7 +162,7 @@ async def test_nothing_happens_for_nothing(api: Api, acme: TenantHandle) -> None
         ("GET", "/tenants/current/export", "application/json", 406),
         ("GET", "//metrics", "application/json", 406),
         ("GET", "//metrics", "text/plain", 200),
-        ("GET", "//health/ready", "text/html", 200),
+        ("GET", "//health/live", "text/html", 200),
         ("GET", "//docs", "text/html", 200),
         ("GET", "//docs/openapi.json", "application/json", 200),
         ("OPTIONS", "/projects", "text/html", 204),

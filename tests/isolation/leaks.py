@@ -111,7 +111,7 @@ def unlike(id: str) -> str:
 
 def factories_for(collection: str) -> list[type[SQLAlchemyFactory[Any]]]:
     """The slices' own factories for the table that is called as the collection is: `/api/v1/sso/connections`."""
-    called = re.sub(r"\W", "_", collection)
+    called = "_" + re.sub(r"\W", "_", collection)
     modules = [f"{package.__name__}.factories" for package in slice_modules("features", "tests")]
     return [
         value

@@ -96,7 +96,11 @@ async def test_nonsense_is_refused(
     api: Api, acme: TenantHandle, changes: dict[str, Any], status: int, code: str
 ) -> None:
     """No provider makes owners, and addresses and domains are spelled in one way."""
-    assert problem(status, code) == await create(api, acme.owner, **changes)
+    refused = await create(api, acme.owner, **changes)
+
+    assert problem(status, code) == refused
+    named = {fault["pointer"].split("/")[1] for fault in refused.json().get("errors", ())}
+    assert named <= changes.keys()
 
 
 async def test_names_and_domains_are_unique_in_a_tenant(api: Api, acme: TenantHandle, globex: TenantHandle) -> None:

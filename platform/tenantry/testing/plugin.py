@@ -4,7 +4,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Iterator
 from ipaddress import IPv6Address
 from pathlib import Path
 
@@ -15,11 +15,10 @@ from tenantry.app import create_app
 from tenantry.config import Settings
 from tenantry.db.database import Database
 from tenantry.security.plugin import SecurityPlugin
-from tenantry.testing import event_loop
+from tenantry.testing import event_loop, reach
 from tenantry.testing.api import Api, asgi_client
 from tenantry.testing.databases import DatabaseUrls, TestDatabases, run_name
 from tenantry.testing.mailbox import Mailbox
-from tenantry.testing.reach import calls, foreign_leaves
 from tenantry.testing.service import LiveService, running_service
 from tenantry.testing.world import PASSWORD, TenantHandle, World
 
@@ -35,6 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     # Registered late, so that its fixture replaces anyio's.
     config.pluginmanager.register(event_loop)
+    config.pluginmanager.register(reach, "reach")
     if not hasattr(config, "workerinput"):
         os.environ[RUN] = secrets.token_hex(4)
         os.environ[HOME] = tempfile.mkdtemp(prefix="tenantry-")
@@ -55,21 +55,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "databases" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.database)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_setup() -> Generator[None, object, object]:
-    calls.clear()
-    return (yield)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """A test fails that calls a route of another slice which can be deleted."""
-    result = yield
-    if foreign := foreign_leaves(item.path):
-        pytest.fail(f"no other slice imports the one that answers: {', '.join(foreign)}", pytrace=False)
-    return result
 
 
 @pytest.fixture(scope="session")

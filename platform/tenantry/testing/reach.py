@@ -1,11 +1,13 @@
 """Tests of a slice call no route of another slice that can be deleted: they would fail where it is."""
 
 import re
+from collections.abc import Generator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import grimp
+import pytest
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 
@@ -22,6 +24,21 @@ class Call(NamedTuple):
 
 calls: list[Call] = []
 """What the running test, and the set-up that it was first to need, has asked of applications in its own process."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, object, object]:
+    calls.clear()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """A test fails that calls a route of another slice which can be deleted."""
+    result = yield
+    if foreign := foreign_leaves(item.path):
+        pytest.fail(f"no other slice imports the one that answers: {', '.join(foreign)}", pytrace=False)
+    return result
 
 
 @cache
