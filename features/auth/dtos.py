@@ -20,7 +20,7 @@ class TokenForm(Struct):
     """OAuth 2.0, RFC 6749 sections 4.3, 4.4 and 6."""
 
     grant_type: Literal["password", "refresh_token", "client_credentials"]
-    username: Annotated[str, Meta(max_length=254)] | None = None
+    username: Annotated[str, Meta(max_length=254, examples=["ada@example.com"])] | None = None
     password: GivenPassword | None = None
     refresh_token: Annotated[str, Meta(max_length=512)] | None = None
     client_id: Annotated[str, Meta(max_length=512)] | None = None

@@ -133,7 +133,7 @@ async def test_wrong_password_is_told_in_the_dialog(docs: Docs, acme: TenantHand
     assert (401, "unauthenticated") == (status, problem["code"])
 
 
-def test_page_is_in_order(docs: Docs, app: Litestar) -> None:
+async def test_page_is_in_order(docs: Docs, app: Litestar) -> None:
     """Slices stand by name, those outside of the API last, and their operations in the order of the code.
 
     The dialog asks for nothing but what is needed.

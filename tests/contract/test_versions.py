@@ -76,8 +76,14 @@ class ThingController(Controller):
     @get("/limited", opt=public("a test", rate=HOURLY, deprecated=Deprecated(date(2027, 1, 1))), status_code=204)
     async def limited(self) -> None: ...
 
+    @get("/counted", opt=public("a test", rate=HOURLY), status_code=204)
+    async def counted(self) -> None: ...
+
 class ThingControllerV2(Controller):
     path = "/things"
+
+    @get("/counted", opt=public("a test", rate=HOURLY), status_code=204)
+    async def counted(self) -> None: ...
 
     @get("/{thing_id:uuid}", opt=allow(READ, rate=HOURLY), summary="Get a thing")
     async def show(self, thing_id: FromPath[UUID]) -> ThingV2:
@@ -138,6 +144,13 @@ async def test_policy_holds_for_a_second_version(api: Api, served: Served, tenan
     assert problem(401, "fresh_auth_required") == await stale.post(two)
     assert [200, 200, 429] == [each.status_code for each in allowed]
     assert 'route="/api/v2/things/{thing_id}"' in metrics
+
+
+async def test_versions_count_together(served: Served) -> None:
+    """Who has used up the rate of a route has used up that of its other version."""
+    answers = [await served.api.get(path) for path in ("/things/counted", "/things/counted", "//api/v2/things/counted")]
+
+    assert [204, 204, 429] == [each.status_code for each in answers]
 
 
 async def test_every_answer_tells_of_the_end(served: Served, tenant: TenantHandle) -> None:

@@ -10,13 +10,14 @@ from litestar.config.app import AppConfig
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
-from litestar.openapi.spec import Components, OAuthFlow, OAuthFlows, OpenAPI, SecurityScheme, Tag
+from litestar.openapi.spec import Components, License, OAuthFlow, OAuthFlows, OpenAPI, SecurityScheme, Server, Tag
 from litestar.plugins import InitPlugin
 from litestar.plugins.base import ReceiveRoutePlugin
 from litestar.routes import BaseRoute, HTTPRoute
 
 from tenantry.http.deny_by_default import is_generated
 from tenantry.http.docs_page import SwaggerUi, docs_router
+from tenantry.http.examples import complete
 from tenantry.http.operations import document, operation_id
 from tenantry.http.schemas import StructSchemas
 
@@ -49,7 +50,8 @@ class OpenApiPlugin(InitPlugin, ReceiveRoutePlugin, StructSchemas):
             description=DESCRIPTION,
             use_handler_docstrings=True,
             components=Components(security_schemes=dict(SECURITY_SCHEMES)),
-            servers=[],
+            servers=[Server("/")],
+            license=License("Apache-2.0", identifier="Apache-2.0"),
             openapi_router=docs_router("/docs"),
             operation_id_creator=operation_id,
             render_plugins=[SwaggerUi(path="/"), JsonRenderPlugin(), YamlRenderPlugin()],
@@ -102,4 +104,6 @@ class Document(OpenAPI):
 
     def to_schema(self) -> dict[str, Any]:
         self.paths = dict(sorted((self.paths or {}).items(), key=lambda item: self.places[item[0]]))
-        return super().to_schema()
+        document = super().to_schema()
+        complete(document)
+        return document

@@ -1,5 +1,6 @@
 """What the OpenAPI document says of one route: its name, who may use it, and which problems it answers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
@@ -12,34 +13,16 @@ from litestar.openapi.spec import OpenAPIHeader, OpenAPIResponse, Operation, Par
 from litestar.routes import HTTPRoute
 
 from tenantry.db.listing import Listing
-from tenantry.db.versions import PreconditionFailed
-from tenantry.errors import AppError, BadRequest, Forbidden, NotFound, Unauthenticated, Unprocessable
-from tenantry.http.etag import PreconditionRequired
-from tenantry.http.idempotency import InFlight
-from tenantry.http.media import NotAcceptable, UnsupportedMediaType, taken_types
-from tenantry.http.page import listing_of
+from tenantry.http.faults import Fault, faults_of, tell
+from tenantry.http.media import taken_types
+from tenantry.http.page import InvalidParameter, listing_of
 from tenantry.http.parameters import parameters_of
 from tenantry.http.policy import Allow, Public, policy_of
-from tenantry.http.problems import MEDIA_TYPE, Problem, problem_of
+from tenantry.http.problems import MEDIA_TYPE, Problem
 from tenantry.http.promises import Promises, notice_of, promises_of
 from tenantry.http.schemas import generatable, plain
 
 __all__ = ("document", "operation_id")
-
-REQUEST_ID = "01981f2e-5c1b-7d4e-9a53-0c6f2f0b7a11"
-PROBLEMS: dict[str, AppError] = {
-    "400": BadRequest(),
-    "401": Unauthenticated(),
-    "403": Forbidden(),
-    "404": NotFound(),
-    "406": NotAcceptable(),
-    "409": InFlight(),
-    "412": PreconditionFailed(),
-    "415": UnsupportedMediaType(),
-    "422": Unprocessable(errors=[{"detail": "Missing.", "pointer": "/name"}]),
-    "428": PreconditionRequired(),
-    "default": AppError(),
-}
 
 
 @dataclass
@@ -48,10 +31,13 @@ class ApiOperation(Operation):
     listing: Listing | None = field(kw_only=True)
     taken: tuple[str, ...] = field(kw_only=True)
     notice: dict[str, OpenAPIHeader] = field(kw_only=True)
+    faults: Callable[[], set[Fault]] = field(kw_only=True)
+    """Found only when the document is made: it takes a while."""
+    permission: str | None = field(kw_only=True, metadata={"alias": "x-permission"})
 
     @property
     def _exclude_fields(self) -> set[str]:
-        return {"promises", "listing", "taken", "notice"}
+        return {"promises", "listing", "taken", "notice", "faults"}
 
     def __post_init__(self) -> None:
         if self.listing is not None:
@@ -62,43 +48,33 @@ class ApiOperation(Operation):
             self.request_body.description = f"Taken as {' and '.join(also)} as well"
         parameters = [each for each in self.parameters or () if isinstance(each, Parameter)]
         responses = self.responses or {}
-        if (
-            not self.request_body
-            and not self.promises.idempotency
-            and all(each.param_in == "path" for each in parameters)
-        ):
-            responses.pop("400", None)
         for parameter in parameters:
             if parameter.schema:
                 parameter.schema = plain(parameter.schema, null=False)
-        for status, response in responses.items():
+        faults = self.faults()
+        if any(each.param_in != "path" for each in parameters):
+            faults.add(InvalidParameter)
+        responses.pop("400", None)  # Litestar's own, of another form
+        tell(faults, responses)
+        for response in responses.values():
             if isinstance(response, OpenAPIResponse):
                 for media in (response.content or {}).values():
                     media.schema = generatable(media.schema)
-            if status in PROBLEMS and isinstance(response, OpenAPIResponse) and MEDIA_TYPE in (response.content or {}):
-                response.content[MEDIA_TYPE].example = example_of(PROBLEMS[status])  # type: ignore[index]  # content was checked in the condition
         self.parameters = [*(self.parameters or ()), *self.promises.parameters()] or None
         self.promises.complete(responses)
         for response in responses.values():
             if isinstance(response, OpenAPIResponse) and self.notice:
                 response.headers = {**(response.headers or {}), **self.notice}
+        self.responses = dict(sorted(responses.items()))
+        self.security = self.security or []
 
 
 def document(route: HTTPRoute, handler: HTTPRouteHandler) -> None:
     policy = policy_of(handler)
-    statuses = (
-        {"400", "415", "422", "default"} if "data" in handler.parsed_fn_signature.parameters else {"400", "default"}
-    )
+    promises = promises_of(route, handler)
     if not isinstance(policy, Public):
-        statuses |= {"401", "403"}
         ways = ("Password", "Bearer", "ApiKey") if isinstance(policy, Allow) else ("Password", "Bearer")
         handler.security = [{way: []} for way in ways]
-    if handler.status_code != HTTPStatus.NO_CONTENT:
-        statuses.add("406")
-    if route.path_parameters:
-        statuses.add("404")
-    promises = promises_of(route, handler)
-    statuses |= promises.statuses
     said = [cleandoc(handler.fn.__doc__ or "")]
     if isinstance(policy, Allow):
         said.append(f"Permission: `{policy.permission.name}`")
@@ -107,13 +83,8 @@ def document(route: HTTPRoute, handler: HTTPRouteHandler) -> None:
         handler.deprecated = True
         said.append(str(deprecated))
     handler.description = "\n\n".join(filter(None, said)) or None
-    problems = {
-        status: ResponseSpec(Problem, False, error.title if status != "default" else "Any other problem", MEDIA_TYPE)
-        for status, error in PROBLEMS.items()
-        if status in statuses
-    }
-    declared = {str(status): response for status, response in (handler.responses or {}).items()}
-    handler.responses = {**problems, **declared}  # type: ignore[dict-item]  # the key "default" stands for all others
+    others = {"default": ResponseSpec(Problem, False, "Any other problem", MEDIA_TYPE)}
+    handler.responses = {**(handler.responses or {}), **others}  # type: ignore[dict-item]  # the key stands for all others
     handler.response_description = handler.response_description or HTTPStatus(handler.status_code).phrase
     handler.operation_class = partial(  # type: ignore[assignment]  # it is only called
         ApiOperation,
@@ -121,6 +92,8 @@ def document(route: HTTPRoute, handler: HTTPRouteHandler) -> None:
         listing=listing_of(handler),
         taken=taken_types(handler),
         notice=notice_of(deprecated) if deprecated is not None else {},
+        faults=partial(faults_of, route, handler, policy, promises),
+        permission=policy.permission.name if isinstance(policy, Allow) else None,
     )
 
 
@@ -133,7 +106,3 @@ def operation_id(handler: HTTPRouteHandler, _: Any, components: list[Any]) -> st
     words = [word for word in path.split("/") if word and not word.startswith("{")]
     version = components[1] if components[:1] == ["api"] else "v1"
     return ".".join([*words, handler.handler_name if version == "v1" else f"{handler.handler_name}_{version}"])
-
-
-def example_of(error: AppError) -> dict[str, Any]:
-    return problem_of(error)[0] | {"instance": f"urn:tenantry:request:{REQUEST_ID}", "request_id": REQUEST_ID}

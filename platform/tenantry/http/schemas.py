@@ -1,4 +1,4 @@
-"""How Structs stand in the OpenAPI document: their names, what they refuse, and examples that can be sent."""
+"""How Structs stand in the OpenAPI document: their names, and what they refuse."""
 
 from dataclasses import fields
 from functools import cache
@@ -12,8 +12,6 @@ from litestar.typing import FieldDefinition
 
 __all__ = ("StructSchemas", "generatable", "plain")
 
-PLACEHOLDERS = {"string": "string", "uuid": "3fa85f64-5717-4562-b3fc-2c963f66afa6"}
-
 
 class StructSchemas(StructSchemaPlugin):
     def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: Any) -> Schema:
@@ -26,8 +24,6 @@ class StructSchemas(StructSchemaPlugin):
         schema.properties = {name: plain(property) for name, property in (schema.properties or {}).items()}
         if struct.__struct_config__.forbid_unknown_fields:
             schema.additional_properties = False
-            example = example_request(schema)
-            schema.examples = [example] if example else None
         return schema
 
 
@@ -77,18 +73,3 @@ def generatable(schema: Schema | Reference | None) -> Schema | Reference | None:
         # An answer of one of the types mostly fits another one as well, which `oneOf` forbids.
         schema.any_of, schema.one_of = schema.one_of, None
     return schema
-
-
-def example_request(schema: Schema) -> dict[str, Any] | None:
-    """What is required and what has an example; None where a required field can only be guessed."""
-    example: dict[str, Any] = {}
-    for name, property in (schema.properties or {}).items():
-        if isinstance(property, Schema) and property.examples:
-            example[name] = property.examples[0]
-        elif name in (schema.required or ()):
-            kind = property.format or property.type if isinstance(property, Schema) else None
-            value = PLACEHOLDERS.get(str(getattr(kind, "value", kind)))
-            if value is None:
-                return None
-            example[name] = value
-    return example
