@@ -11,14 +11,13 @@ from datetime import timedelta
 from http import HTTPStatus
 from math import ceil
 
-from sqlalchemy import Interval, LargeBinary, Text, bindparam, delete, text
+from sqlalchemy import Interval, LargeBinary, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from tenantry.clock import now
 from tenantry.db.database import Database
 from tenantry.db.session import UnitOfWork
 from tenantry.errors import AppError
-from tenantry.limits.models import ThrottleRow
 from tenantry.limits.rate import Rate
 
 __all__ = ("Throttles", "TooManyAttempts", "throttle_key")
@@ -103,15 +102,6 @@ class Throttles:
     async def give_back_within(self, unit_of_work: UnitOfWork, name: str, key: bytes, rate: Rate) -> None:
         """Let an attempt that was taken not have been one, as when the secret was right."""
         await unit_of_work.execute(GIVE_BACK, {"name": name, "key": key, "interval": rate.interval})
-
-    async def reset(self, name: str, key: bytes, *, within: UnitOfWork | None = None) -> None:
-        """Forget the attempts, as after one that succeeded; `within` what succeeds, where that has yet to commit."""
-        forgetting = delete(ThrottleRow).where(ThrottleRow.name == name, ThrottleRow.key == key)
-        if within is not None:
-            await within.execute(forgetting)
-            return
-        async with self.database.transaction() as unit_of_work:
-            await unit_of_work.execute(forgetting)
 
     async def prune_at_times(self) -> None:
         if self._taken >= TAKES_BETWEEN_PRUNINGS:
