@@ -46,6 +46,9 @@ TAKE = text(
 GIVE_BACK = text("UPDATE throttles SET until = until - :interval WHERE name = :name AND key = :key").bindparams(
     bindparam("name", type_=Text()), bindparam("key", type_=LargeBinary()), bindparam("interval", type_=Interval())
 )
+FORGET = text("DELETE FROM throttles WHERE name = :name AND key = :key RETURNING until").bindparams(
+    bindparam("name", type_=Text()), bindparam("key", type_=LargeBinary())
+)
 PRUNE = text(
     """
     DELETE FROM throttles t USING (
@@ -102,6 +105,11 @@ class Throttles:
     async def give_back_within(self, unit_of_work: UnitOfWork, name: str, key: bytes, rate: Rate) -> None:
         """Let an attempt that was taken not have been one, as when the secret was right."""
         await unit_of_work.execute(GIVE_BACK, {"name": name, "key": key, "interval": rate.interval})
+
+    async def forget_within(self, unit_of_work: UnitOfWork, name: str, key: bytes, rate: Rate) -> int:
+        """How many attempts counted until now; none does any more."""
+        until = await unit_of_work.scalar(FORGET, {"name": name, "key": key})
+        return 0 if until is None else max(0, ceil((until - now()) / rate.interval))
 
     async def prune_at_times(self) -> None:
         if self._taken >= TAKES_BETWEEN_PRUNINGS:
