@@ -11,7 +11,7 @@ import structlog
 from features.accounts.api import credentials_of_user, lock_account, note_second_factor, person
 from features.auth.api import ChallengeService
 from features.guesses.api import GuessService
-from features.mfa.dtos import FactorAdded, Factors, NewFactor, TotpEnrolment
+from features.mfa.dtos import Change, FactorAdded, Factors, NewFactor, TotpEnrolment
 from features.mfa.errors import InvalidCode, NoSecondFactor, SecondFactorProofRequired, TotpEnrolled, TotpNotFound
 from features.mfa.models import new_recovery_codes, plain
 from features.mfa.repository import FactorRepository, Totp, TotpRepository
@@ -20,6 +20,7 @@ from features.sessions.api import (
     Proof,
     SessionService,
     TokenPair,
+    end_sessions,
     forget_second_factor,
     second_factor_of,
 )
@@ -67,43 +68,48 @@ class FactorService:
             if proven is None or now() - proven > self.fresh:
                 raise SecondFactorProofRequired
 
-    async def add(self, by: Principal, factor: NewFactor, visitor: Visitor) -> tuple[UUID, FactorAdded]:
+    async def add(self, change: Change, factor: NewFactor) -> tuple[UUID, FactorAdded]:
         """One that has just been shown; the session counts as proven with it, and its owner is told."""
+        by = change.by
         await lock_account(self.unit_of_work, by.subject_id)
         is_first = not await self.factors.by_kind(by.subject_id)
         id = await self.factors.add(by.subject_id, factor.kind)
         await note_second_factor(self.unit_of_work, by.subject_id, has=True)
         await self.sessions.prove_again(by.session, Proof((*factor.methods, "mfa"), has_second_factor=True))
         codes = await self._new_codes(by.subject_id) if is_first else None
-        await self._tell(by, "factor_added", visitor, factor.name)
+        await self._follow(change, "factor_added", factor.name)
         _log.info("factor.added", user=str(by.subject_id), kind=factor.kind)
         return id, FactorAdded(codes)
 
-    async def remove(self, by: Principal, id: UUID, name: str, visitor: Visitor) -> bool:
+    async def remove(self, change: Change, id: UUID, name: str) -> bool:
         """With the last one everything goes that stood in for it, and no session is proven by it any more."""
-        user_id = by.subject_id
+        user_id = change.by.subject_id
         await lock_account(self.unit_of_work, user_id)
         if not await self.factors.remove(user_id, id):
             return False
         if not await self.factors.by_kind(user_id):
             await forget_factors(self.unit_of_work, user_id)
-        await self._tell(by, "factor_removed", visitor, name)
+        await self._follow(change, "factor_removed", name)
         _log.info("factor.removed", user=str(user_id))
         return True
 
-    async def renew_codes(self, by: Principal, visitor: Visitor) -> list[str]:
+    async def renew_codes(self, change: Change) -> list[str]:
         """
         Raises:
             NoSecondFactor, SecondFactorProofRequired
         """
-        await self.require_proof(by)
-        if not await self.factors.by_kind(by.subject_id):
+        await self.require_proof(change.by)
+        if not await self.factors.by_kind(change.by.subject_id):
             raise NoSecondFactor
-        await self._tell(by, "recovery_codes_renewed", visitor)
-        return await self._new_codes(by.subject_id)
+        await self._follow(change, "recovery_codes_renewed")
+        return await self._new_codes(change.by.subject_id)
 
-    async def _tell(self, by: Principal, what: str, visitor: Visitor, name: str = "") -> None:
-        await self.mailer.notify(by.subject_id, what, self.unit_of_work, visitor=visitor, about=name)
+    async def _follow(self, change: Change, what: str, name: str = "") -> None:
+        """What a change of any kind brings with it."""
+        user_id = change.by.subject_id
+        if change.ends_others:
+            await end_sessions(self.unit_of_work, user_id, what, but=change.by.session)
+        await self.mailer.notify(user_id, what, self.unit_of_work, visitor=change.visitor, about=name)
 
     async def _new_codes(self, user_id: UUID) -> list[str]:
         codes = new_recovery_codes()
@@ -139,12 +145,13 @@ class TotpService:
         uri = pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name=ISSUER)
         return TotpEnrolment(secret, uri, segno.make(uri, error="m", micro=False).svg_inline(scale=5))
 
-    async def confirm(self, by: Principal, code: str, visitor: Visitor) -> FactorAdded:
+    async def confirm(self, change: Change, code: str) -> FactorAdded:
         """
         Raises:
             TotpNotFound: nothing waits to be confirmed.
         """
-        async with self.guesses.at_person(by.subject_id, visitor, wrong=InvalidCode):
+        by = change.by
+        async with self.guesses.at_person(by.subject_id, change.visitor, wrong=InvalidCode):
             async with self.database.transaction() as reading:
                 pending = await TotpRepository(reading).pending(by.subject_id)
             if pending is None:
@@ -153,16 +160,16 @@ class TotpService:
             if step is None:
                 raise InvalidCode
         await self.factors.require_proof(by)
-        id, added = await self.factors.add(by, AUTHENTICATOR_APP, visitor)
+        id, added = await self.factors.add(change, AUTHENTICATOR_APP)
         if not await self.secrets.confirm(by.subject_id, pending, id, step):
             raise TotpEnrolled
         return added
 
-    async def remove(self, by: Principal, visitor: Visitor) -> None:
-        await self.factors.require_proof(by)
-        found = await self.secrets.confirmed(by.subject_id)
+    async def remove(self, change: Change) -> None:
+        await self.factors.require_proof(change.by)
+        found = await self.secrets.confirmed(change.by.subject_id)
         app = found.factor_id if found is not None else None
-        if app is None or not await self.factors.remove(by, app, AUTHENTICATOR_APP.name, visitor):
+        if app is None or not await self.factors.remove(change, app, AUTHENTICATOR_APP.name):
             raise TotpNotFound
 
     async def redeem(self, unit_of_work: UnitOfWork, user_id: UUID, code: str) -> bool:

@@ -31,7 +31,7 @@ from webauthn.helpers.structs import (
 from features.accounts.api import credentials_of_user, person
 from features.auth.api import Challenge, ChallengeService
 from features.guesses.api import GuessService
-from features.mfa.api import FactorService, NewFactor
+from features.mfa.api import Change, FactorService, NewFactor
 from features.passkeys.dtos import Ceremony, KnownPasskey, PasskeyCreate, PasskeyCreated, PasskeyLogin, told
 from features.passkeys.errors import (
     NoPasskey,
@@ -102,7 +102,8 @@ class PasskeyService:
         )
         return Ceremony(options_to_json_dict(options))
 
-    async def register(self, by: Principal, data: PasskeyCreate, visitor: Visitor) -> PasskeyCreated:
+    async def register(self, change: Change, data: PasskeyCreate) -> PasskeyCreated:
+        by = change.by
         await self.factors.require_proof(by)
         credential, challenge = read(parse_registration_credential_json, data.credential, PasskeyUnacceptable)
         if not await redeem(self.database, challenge, REGISTRATION, by.subject_id):
@@ -114,15 +115,15 @@ class PasskeyService:
                 expected_rp_id=self.party.id,
                 expected_origin=self.party.origin,
             )
-        id, added = await self.factors.add(by, NewFactor(KIND, told(data.name), HARDWARE_KEY), visitor)
+        id, added = await self.factors.add(change, NewFactor(KIND, told(data.name), HARDWARE_KEY))
         transports = [each.value for each in credential.response.transports or ()]
         await self.passkeys.add(PasskeyRow.registered(id, by.subject_id, data.name, verified, transports))
         return PasskeyCreated(id, data.name, added.recovery_codes)
 
-    async def remove(self, by: Principal, id: UUID, visitor: Visitor) -> None:
-        await self.factors.require_proof(by)
-        names = {passkey.id: passkey.name for passkey in await self.passkeys.of(by.subject_id)}
-        if id not in names or not await self.factors.remove(by, id, told(names[id]), visitor):
+    async def remove(self, change: Change, id: UUID) -> None:
+        await self.factors.require_proof(change.by)
+        names = {passkey.id: passkey.name for passkey in await self.passkeys.of(change.by.subject_id)}
+        if id not in names or not await self.factors.remove(change, id, told(names[id])):
             raise PasskeyNotFound
 
 

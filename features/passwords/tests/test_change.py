@@ -32,6 +32,7 @@ async def log_in(api: Api, account: Account, password: str) -> int:
     return answer.status_code
 
 
+@pytest.mark.asvs("7.4.3")
 async def test_change_ends_the_other_sessions(api: Api, world: World, mailbox: Mailbox) -> None:
     """The new password logs in and the old one does not; the session that asked goes on, all others end."""
     ada = await world.account()
