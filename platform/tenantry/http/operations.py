@@ -6,6 +6,7 @@ from http import HTTPStatus
 from inspect import cleandoc
 from typing import Any
 
+from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import OpenAPIResponse, Operation, Parameter, RequestBody
@@ -19,7 +20,7 @@ from tenantry.http.idempotency import InFlight
 from tenantry.http.media import JSON, NotAcceptable, UnsupportedMediaType, taken_types
 from tenantry.http.page import listing_of
 from tenantry.http.parameters import parameters_of
-from tenantry.http.policy import Allow, Public, policy_of
+from tenantry.http.policy import Allow, Policy, Public, policy_of
 from tenantry.http.problems import MEDIA_TYPE, Problem, problem_of
 from tenantry.http.promises import Promises, promises_of
 from tenantry.http.schemas import plain
@@ -82,8 +83,7 @@ def document(route: HTTPRoute, handler: HTTPRouteHandler) -> None:
     )
     if not isinstance(policy, Public):
         statuses |= {"401", "403"}
-        ways = ("Password", "Bearer", "ApiKey") if isinstance(policy, Allow) else ("Password", "Bearer")
-        handler.security = [{way: []} for way in ways]
+        handler.security = ways_in(handler, policy)
     if handler.status_code != HTTPStatus.NO_CONTENT:
         statuses.add("406")
     if route.path_parameters:
@@ -103,6 +103,13 @@ def document(route: HTTPRoute, handler: HTTPRouteHandler) -> None:
     handler.operation_class = partial(  # type: ignore[assignment]  # it is only called
         ApiOperation, promises=promises, listing=listing_of(handler), taken=taken_types(handler)
     )
+
+
+def ways_in(handler: HTTPRouteHandler, policy: Policy | None) -> list[dict[str, list[str]]]:
+    """Each by itself; a cookie that changes something needs the token against forged requests beside it."""
+    browser = ("Cookie",) if handler.http_methods == {HttpMethod.GET} else ("Cookie", "CsrfToken")
+    keys = [("ApiKey",)] if isinstance(policy, Allow) else []
+    return [{scheme: [] for scheme in way} for way in (("Password",), ("Bearer",), browser, *keys)]
 
 
 def operation_id(handler: HTTPRouteHandler, *_: Any) -> str:
