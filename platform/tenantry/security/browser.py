@@ -14,8 +14,8 @@ from litestar.types import Scope
 
 from tenantry.config import Settings
 from tenantry.errors import Forbidden, Unauthenticated
-from tenantry.security.cursors import KeySource
 from tenantry.security.principal import CredentialVerifier, Principal
+from tenantry.security.tokens import TokenService
 
 __all__ = (
     "ACCESS_COOKIE",
@@ -45,7 +45,7 @@ class CsrfFailed(Forbidden):
 
 
 class BrowserMode:
-    def __init__(self, settings: Settings, keys: KeySource) -> None:
+    def __init__(self, settings: Settings, keys: TokenService) -> None:
         self._keys = keys
         own = {origin_of(settings.base_url)}
         if not settings.is_production:
