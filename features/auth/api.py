@@ -1,7 +1,7 @@
-"""The second step of a log-in, for the slices that know how to judge it, and how often anybody may guess."""
+"""The second step of a log-in, for the slices that know how to judge it."""
 
 from features.auth.dtos import Challenge
 from features.auth.errors import InvalidChallenge
-from features.auth.service import ChallengeService, GuessService, demand_second_factor
+from features.auth.service import ChallengeService, demand_second_factor
 
-__all__ = ("Challenge", "ChallengeService", "GuessService", "InvalidChallenge", "demand_second_factor")
+__all__ = ("Challenge", "ChallengeService", "InvalidChallenge", "demand_second_factor")

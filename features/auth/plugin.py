@@ -1,5 +1,6 @@
 from features.auth.controller import AuthController
-from features.auth.service import ClientService, GuessService, LoginService
+from features.auth.service import ClientService, LoginService
+from features.guesses.api import GuessService
 from features.sessions.api import SessionService
 from tenantry.feature import Feature
 

@@ -1,7 +1,5 @@
 """From a password or a key to a token; no connection waits while a password is hashed."""
 
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from typing import Literal
 from uuid import UUID
@@ -13,16 +11,12 @@ from features.auth.dtos import Challenge, ClientToken, Login
 from features.auth.errors import InvalidChallenge, InvalidCredentials, SecondFactorRequired
 from features.auth.models import ChallengeRow
 from features.auth.repository import ChallengeRepository
-from features.sessions.api import GUESSING, AccessToken, Proof, SessionService, TokenPair, knows_network
+from features.guesses.api import GuessService
+from features.sessions.api import AccessToken, Proof, SessionService, TokenPair, knows_network
 from features.tenants.api import membership_of
 from tenantry.clock import now
-from tenantry.config import Settings
 from tenantry.db.database import Database
 from tenantry.db.session import UnitOfWork
-from tenantry.errors import Unauthenticated
-from tenantry.limits.guesses import Budget, counted
-from tenantry.limits.rate import Rate
-from tenantry.limits.throttles import Throttles, throttle_key
 from tenantry.security.api_keys import InvalidApiKey, principal_of_key
 from tenantry.security.passwords import PasswordService
 from tenantry.security.possession import Holder
@@ -34,48 +28,6 @@ from tenantry.visitor import Visitor
 _log = structlog.get_logger("features.auth")
 CHALLENGE_LIFETIME = timedelta(minutes=10)
 PASSWORD = Proof(("pwd",))
-
-
-class GuessService:
-    """How often the secrets of people may be guessed: one budget of each account for all ways in.
-
-    Whoever is guessing from elsewhere uses up the budget that an account has for strangers. Networks where its owner
-    was logged in lately have one each of their own, and the strangers' fills up again, so that nobody is locked out by
-    another for good. That it is used up looks like a wrong guess: else it would tell when to go on.
-    """
-
-    def __init__(self, throttles: Throttles, settings: Settings) -> None:
-        self.throttles = throttles
-        self.of_account = Rate(settings.guesses_per_account, per=GUESSING)
-        self.of_network = Rate(settings.guesses_per_network, per=GUESSING)
-        self.of_all = Rate(settings.guesses_in_all, per=GUESSING) if settings.guesses_in_all else None
-
-    @asynccontextmanager
-    async def at_account(
-        self, who: UUID | str, visitor: Visitor, *, at_home: bool, exhausted: type[Unauthenticated] = InvalidCredentials
-    ) -> AsyncIterator[None]:
-        """The block judges one guess: a kind of `Unauthenticated` that it raises says that it was wrong.
-
-        `who` is the id of the account, or the address that none has; `at_home` whether the account knows the network.
-
-        Raises:
-            TooManyAttempts: of this network, or of all strangers.
-            InvalidCredentials, or what is given: of this account.
-        """
-        budgets = [Budget("guess-network", throttle_key(visitor.network), self.of_network)]
-        if at_home:
-            key = throttle_key(str(who), visitor.network)
-            budgets.append(Budget("guess-home", key, self.of_account, exhausted))
-        else:
-            budgets.append(Budget("guess-account", throttle_key(str(who)), self.of_account, exhausted))
-            if self.of_all is not None:
-                budgets.append(Budget("guess-all", throttle_key("all"), self.of_all))
-        async with counted(self.throttles, *budgets):
-            yield
-
-    def at_client(self, visitor: Visitor) -> AbstractAsyncContextManager[None]:
-        """Of a program: its key cannot be guessed, and nobody may make the service try."""
-        return counted(self.throttles, Budget("guess-client", throttle_key(visitor.network), self.of_network))
 
 
 class LoginService:
@@ -99,7 +51,8 @@ class LoginService:
         async with self.database.transaction() as unit_of_work:
             found = await credentials_of(unit_of_work, email)
             at_home = found is not None and await knows_network(unit_of_work, found.user_id, visitor)
-        async with self.guesses.at_account(found.user_id if found else email, visitor, at_home=at_home):
+        who = found.user_id if found else email
+        async with self.guesses.at_account(who, visitor, at_home=at_home, wrong=InvalidCredentials):
             known = await self._authenticate(found, data.password)
         if known.has_second_factor:
             await demand_second_factor(self.database, known.user_id, PASSWORD, tenant_id=data.tenant_id)
@@ -109,8 +62,7 @@ class LoginService:
         """Of somebody who is logged in already, before they do what matters most."""
         async with self.database.transaction() as unit_of_work:
             found = await credentials_of_user(unit_of_work, principal.subject_id)
-            at_home = await knows_network(unit_of_work, principal.subject_id, visitor)
-        async with self.guesses.at_account(principal.subject_id, visitor, at_home=at_home):
+        async with self.guesses.at_person(principal.subject_id, visitor, wrong=InvalidCredentials):
             known = await self._authenticate(found, password)
         if known.has_second_factor:
             await demand_second_factor(self.database, known.user_id, PASSWORD, session_id=principal.session)

@@ -6,9 +6,12 @@ from litestar.params import FromPath
 
 from features.identities.dtos import Identity
 from features.identities.repository import IdentityRepository
+from features.sessions.api import SessionService
+from tenantry.http.options import EndsOthers
 from tenantry.http.policy import signed_in
 from tenantry.security.principal import CurrentPrincipal
 
+Sessions = NamedDependency[SessionService]
 Identities = NamedDependency[IdentityRepository]
 
 
@@ -24,6 +27,15 @@ class IdentityController(Controller):
         opt=signed_in(audit="identity.unlinked", fresh_auth=True),
         summary="Unlink an identity",
     )
-    async def unlink(self, identity_id: FromPath[UUID], identities: Identities, principal: CurrentPrincipal) -> None:
-        """It can no longer be used to log in; sessions that it has opened go on."""
+    async def unlink(
+        self,
+        identity_id: FromPath[UUID],
+        identities: Identities,
+        sessions: Sessions,
+        principal: CurrentPrincipal,
+        ends_others: EndsOthers = False,
+    ) -> None:
+        """It can no longer be used to log in; sessions that it has opened go on, unless they are to end."""
         await identities.unlink(principal.subject_id, identity_id)
+        if ends_others:
+            await sessions.end_others(principal)

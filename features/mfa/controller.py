@@ -2,9 +2,18 @@ from litestar import Controller, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
-from features.mfa.dtos import FactorAdded, Factors, NewRecoveryCodes, TotpConfirmation, TotpEnrolment, Verification
+from features.mfa.dtos import (
+    Change,
+    FactorAdded,
+    Factors,
+    NewRecoveryCodes,
+    TotpConfirmation,
+    TotpEnrolment,
+    Verification,
+)
 from features.mfa.service import FactorService, SecondStepService, TotpService
 from features.sessions.api import AccessToken, TokenPair
+from tenantry.http.options import EndsOthers
 from tenantry.http.policy import public, signed_in
 from tenantry.security.principal import CurrentPrincipal
 from tenantry.visitor import CurrentVisitor
@@ -38,20 +47,31 @@ class MfaController(Controller):
     @post("/totp/confirm", opt=signed_in(audit="factor.added", fresh_auth=True), status_code=200,
           summary="Confirm the authenticator app")  # fmt: skip
     async def confirm(
-        self, data: JSONBody[TotpConfirmation], totp: Totp, principal: CurrentPrincipal, visitor: CurrentVisitor
+        self,
+        data: JSONBody[TotpConfirmation],
+        totp: Totp,
+        principal: CurrentPrincipal,
+        visitor: CurrentVisitor,
+        ends_others: EndsOthers = False,
     ) -> FactorAdded:
         """From now on a log-in takes a second step. This session counts as having taken it."""
-        return await totp.confirm(principal, data.code, visitor)
+        return await totp.confirm(Change(principal, visitor, ends_others), data.code)
 
     @delete("/totp", opt=signed_in(audit="factor.removed", fresh_auth=True), summary="Remove the authenticator app")
-    async def remove(self, totp: Totp, principal: CurrentPrincipal, visitor: CurrentVisitor) -> None:
+    async def remove(
+        self, totp: Totp, principal: CurrentPrincipal, visitor: CurrentVisitor, ends_others: EndsOthers = False
+    ) -> None:
         """Prove again who you are before, with a second factor. With the last factor the recovery codes go."""
-        await totp.remove(principal, visitor)
+        await totp.remove(Change(principal, visitor, ends_others))
 
     @post("/recovery-codes", opt=signed_in(audit="recovery_codes.renewed", fresh_auth=True), status_code=200,
           summary="Replace my recovery codes")  # fmt: skip
     async def renew_codes(
-        self, factors: FactorsOfMine, principal: CurrentPrincipal, visitor: CurrentVisitor
+        self,
+        factors: FactorsOfMine,
+        principal: CurrentPrincipal,
+        visitor: CurrentVisitor,
+        ends_others: EndsOthers = False,
     ) -> NewRecoveryCodes:
         """Only this answer has the new ones; those of before are good for nothing."""
-        return NewRecoveryCodes(await factors.renew_codes(principal, visitor))
+        return NewRecoveryCodes(await factors.renew_codes(Change(principal, visitor, ends_others)))

@@ -3,6 +3,9 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from tenantry.security.principal import Principal
+from tenantry.visitor import Visitor
+
 Code = Annotated[str, Meta(min_length=6, max_length=64, examples=["123456"])]
 
 
@@ -22,6 +25,14 @@ class NewFactor(Struct, frozen=True):
     """As its owner is told of it."""
     methods: tuple[str, ...]
     """As RFC 8176 names them."""
+
+
+class Change(Struct, frozen=True):
+    """Of somebody's factors: who makes it, from where, and whether their other sessions end with it."""
+
+    by: Principal
+    visitor: Visitor
+    ends_others: bool
 
 
 class TotpEnrolment(Struct):

@@ -1,3 +1,4 @@
+from features.guesses.api import GuessService
 from features.mfa.controller import MfaController
 from features.mfa.service import FactorService, SecondStepService, TotpService
 from features.sessions.api import SessionService
@@ -8,6 +9,7 @@ feature = Feature(
     controllers=[MfaController],
     provides={
         "sessions": SessionService,
+        "guesses": GuessService,
         "factors": FactorService,
         "totp": TotpService,
         "second_steps": SecondStepService,

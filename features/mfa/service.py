@@ -9,8 +9,9 @@ import segno
 import structlog
 
 from features.accounts.api import credentials_of_user, lock_account, note_second_factor, person
-from features.auth.api import Challenge, ChallengeService
-from features.mfa.dtos import FactorAdded, Factors, NewFactor, TotpEnrolment
+from features.auth.api import ChallengeService
+from features.guesses.api import GuessService
+from features.mfa.dtos import Change, FactorAdded, Factors, NewFactor, TotpEnrolment
 from features.mfa.errors import InvalidCode, NoSecondFactor, SecondFactorProofRequired, TotpEnrolled, TotpNotFound
 from features.mfa.models import PURPOSE, new_recovery_codes, plain
 from features.mfa.repository import FactorRepository, Totp, TotpRepository
@@ -19,6 +20,7 @@ from features.sessions.api import (
     Proof,
     SessionService,
     TokenPair,
+    end_sessions,
     forget_second_factor,
     second_factor_of,
 )
@@ -26,8 +28,6 @@ from tenantry.clock import now
 from tenantry.config import Settings
 from tenantry.db.database import Database
 from tenantry.db.session import UnitOfWork
-from tenantry.limits.rate import Rate
-from tenantry.limits.throttles import Throttles, TooManyAttempts, throttle_key
 from tenantry.mail import Mailer
 from tenantry.security.principal import Principal
 from tenantry.security.vault import Vault
@@ -36,10 +36,6 @@ from tenantry.visitor import Visitor
 _log = structlog.get_logger("features.mfa")
 ISSUER = "Tenantry"
 DIGITS, STEP_SECONDS, DRIFT_STEPS, SECRET_CHARACTERS = 6, 30, 1, 32
-GUESSES_OF_A_CHALLENGE = Rate(5, per=timedelta(minutes=10))
-# Of an attacker who knows the password; a new password ends their guessing.
-GUESSES_OF_AN_ACCOUNT = Rate(10, per=timedelta(hours=1))
-ACCOUNT, CHALLENGE, ENROLMENT = "second-factor-account", "second-factor-challenge", "totp-enrolment"
 TOTP = "totp"
 ONE_TIME_CODE = ("otp",)
 AUTHENTICATOR_APP = NewFactor(TOTP, "an authenticator app", ONE_TIME_CODE)
@@ -71,43 +67,48 @@ class FactorService:
             if proven is None or now() - proven > self.fresh:
                 raise SecondFactorProofRequired
 
-    async def add(self, by: Principal, factor: NewFactor, visitor: Visitor) -> tuple[UUID, FactorAdded]:
+    async def add(self, change: Change, factor: NewFactor) -> tuple[UUID, FactorAdded]:
         """One that has just been shown; the session counts as proven with it, and its owner is told."""
+        by = change.by
         await lock_account(self.unit_of_work, by.subject_id)
         is_first = not await self.factors.by_kind(by.subject_id)
         id = await self.factors.add(by.subject_id, factor.kind)
         await note_second_factor(self.unit_of_work, by.subject_id, has=True)
         await self.sessions.prove_again(by.session, Proof((*factor.methods, "mfa"), has_second_factor=True))
         codes = await self._new_codes(by.subject_id) if is_first else None
-        await self._tell(by, "factor_added", visitor, factor.name)
+        await self._follow(change, "factor_added", factor.name)
         _log.info("factor.added", user=str(by.subject_id), kind=factor.kind)
         return id, FactorAdded(codes)
 
-    async def remove(self, by: Principal, id: UUID, name: str, visitor: Visitor) -> bool:
+    async def remove(self, change: Change, id: UUID, name: str) -> bool:
         """With the last one everything goes that stood in for it, and no session is proven by it any more."""
-        user_id = by.subject_id
+        user_id = change.by.subject_id
         await lock_account(self.unit_of_work, user_id)
         if not await self.factors.remove(user_id, id):
             return False
         if not await self.factors.by_kind(user_id):
             await forget_factors(self.unit_of_work, user_id)
-        await self._tell(by, "factor_removed", visitor, name)
+        await self._follow(change, "factor_removed", name)
         _log.info("factor.removed", user=str(user_id))
         return True
 
-    async def renew_codes(self, by: Principal, visitor: Visitor) -> list[str]:
+    async def renew_codes(self, change: Change) -> list[str]:
         """
         Raises:
             NoSecondFactor, SecondFactorProofRequired
         """
-        await self.require_proof(by)
-        if not await self.factors.by_kind(by.subject_id):
+        await self.require_proof(change.by)
+        if not await self.factors.by_kind(change.by.subject_id):
             raise NoSecondFactor
-        await self._tell(by, "recovery_codes_renewed", visitor)
-        return await self._new_codes(by.subject_id)
+        await self._follow(change, "recovery_codes_renewed")
+        return await self._new_codes(change.by.subject_id)
 
-    async def _tell(self, by: Principal, what: str, visitor: Visitor, name: str = "") -> None:
-        await self.mailer.notify(by.subject_id, what, self.unit_of_work, visitor=visitor, about=name)
+    async def _follow(self, change: Change, what: str, name: str = "") -> None:
+        """What a change of any kind brings with it."""
+        user_id = change.by.subject_id
+        if change.ends_others:
+            await end_sessions(self.unit_of_work, user_id, what, but=change.by.session)
+        await self.mailer.notify(user_id, what, self.unit_of_work, visitor=change.visitor, about=name)
 
     async def _new_codes(self, user_id: UUID) -> list[str]:
         codes = new_recovery_codes()
@@ -127,8 +128,10 @@ async def forget_factors(unit_of_work: UnitOfWork, user_id: UUID) -> None:
 class TotpService:
     """RFC 6238, as every authenticator app takes it: SHA-1, six digits, thirty seconds."""
 
-    def __init__(self, unit_of_work: UnitOfWork, throttles: Throttles, vault: Vault, factors: FactorService) -> None:
-        self.unit_of_work, self.throttles, self.vault = unit_of_work, throttles, vault
+    def __init__(
+        self, unit_of_work: UnitOfWork, database: Database, guesses: GuessService, vault: Vault, factors: FactorService
+    ) -> None:
+        self.unit_of_work, self.database, self.guesses, self.vault = unit_of_work, database, guesses, vault
         self.factors, self.secrets = factors, TotpRepository(unit_of_work)
 
     async def enrol(self, by: Principal) -> TotpEnrolment:
@@ -141,35 +144,39 @@ class TotpService:
         uri = pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name=ISSUER)
         return TotpEnrolment(secret, uri, segno.make(uri, error="m", micro=False).svg_inline(scale=5))
 
-    async def confirm(self, by: Principal, code: str, visitor: Visitor) -> FactorAdded:
+    async def confirm(self, change: Change, code: str) -> FactorAdded:
         """
         Raises:
             TotpNotFound: nothing waits to be confirmed.
         """
-        may_guess = await _passes(self.throttles, ENROLMENT, by.subject_id, GUESSES_OF_AN_ACCOUNT)
+        by = change.by
+        async with self.guesses.at_person(by.subject_id, change.visitor, wrong=InvalidCode):
+            async with self.database.transaction() as reading:
+                pending = await TotpRepository(reading).pending(by.subject_id)
+            if pending is None:
+                raise TotpNotFound
+            step = self._step_of(code, by.subject_id, pending)
+            if step is None:
+                raise InvalidCode
         await self.factors.require_proof(by)
-        pending = await self.secrets.pending(by.subject_id)
-        if pending is None:
-            raise TotpNotFound
-        step = self._step_of(code, by.subject_id, pending) if may_guess else None
-        if step is None:
-            raise InvalidCode
-        id, added = await self.factors.add(by, AUTHENTICATOR_APP, visitor)
+        id, added = await self.factors.add(change, AUTHENTICATOR_APP)
         if not await self.secrets.confirm(by.subject_id, pending, id, step):
             raise TotpEnrolled
         return added
 
-    async def remove(self, by: Principal, visitor: Visitor) -> None:
-        await self.factors.require_proof(by)
-        found = await self.secrets.confirmed(by.subject_id)
+    async def remove(self, change: Change) -> None:
+        await self.factors.require_proof(change.by)
+        found = await self.secrets.confirmed(change.by.subject_id)
         app = found.factor_id if found is not None else None
-        if app is None or not await self.factors.remove(by, app, AUTHENTICATOR_APP.name, visitor):
+        if app is None or not await self.factors.remove(change, app, AUTHENTICATOR_APP.name):
             raise TotpNotFound
 
-    async def redeem(self, user_id: UUID, code: str) -> bool:
-        found = await self.secrets.confirmed(user_id)
+    async def redeem(self, unit_of_work: UnitOfWork, user_id: UUID, code: str) -> bool:
+        """In whatever unit of work, whether or not the request comes to anything."""
+        secrets = TotpRepository(unit_of_work)
+        found = await secrets.confirmed(user_id)
         step = self._step_of(code, user_id, found) if found is not None else None
-        return step is not None and await self.secrets.redeem(user_id, step)
+        return step is not None and await secrets.redeem(user_id, step)
 
     def _step_of(self, code: str, user_id: UUID, totp: Totp) -> int | None:
         """The time step whose code it is, of those that a clock which is a little wrong could show."""
@@ -181,45 +188,34 @@ class TotpService:
 
 
 class SecondStepService:
-    """Judges the code that follows a password. No connection is held while guesses are counted on another."""
+    """Judges the code that follows a password, in a transaction of its own: a code is used up whatever follows, and no
+    connection is held while guesses are counted on another.
+    """
 
     def __init__(
         self,
         unit_of_work: UnitOfWork,
         database: Database,
         sessions: SessionService,
-        throttles: Throttles,
+        guesses: GuessService,
         totp: TotpService,
     ) -> None:
-        self.unit_of_work, self.database, self.sessions = unit_of_work, database, sessions
-        self.throttles, self.totp = throttles, totp
+        self.database, self.sessions = database, sessions
+        self.guesses, self.totp = guesses, totp
         self.challenges = ChallengeService(unit_of_work, sessions)
-        self.factors = FactorRepository(unit_of_work)
 
     async def verify(self, token: str, code: str, visitor: Visitor) -> TokenPair | AccessToken:
         async with self.database.transaction() as unit_of_work:
             challenge = await ChallengeService(unit_of_work, self.sessions).find(token)
-        may_guess = await self._may_guess(challenge)
-        if not may_guess or not await self._redeem(challenge.user_id, plain(code)):
-            _log.warning("second-factor.refused", user=str(challenge.user_id), judged=may_guess)
-            raise InvalidCode
-        await self.throttles.reset(ACCOUNT, throttle_key(str(challenge.user_id)), within=self.unit_of_work)
+        async with self.guesses.at_person(challenge.user_id, visitor, wrong=InvalidCode, is_second_step=True):
+            async with self.database.transaction() as unit_of_work:
+                is_right = await self._redeem(unit_of_work, challenge.user_id, plain(code))
+            if not is_right:
+                _log.warning("second-factor.refused", user=str(challenge.user_id))
+                raise InvalidCode
         return await self.challenges.complete(challenge, visitor, ONE_TIME_CODE)
 
-    async def _may_guess(self, challenge: Challenge) -> bool:
-        """Counted before the code is looked at, so that guesses at the same moment gain nothing."""
-        of_challenge = await _passes(self.throttles, CHALLENGE, challenge.id, GUESSES_OF_A_CHALLENGE)
-        return of_challenge and await _passes(self.throttles, ACCOUNT, challenge.user_id, GUESSES_OF_AN_ACCOUNT)
-
-    async def _redeem(self, user_id: UUID, code: str) -> bool:
+    async def _redeem(self, unit_of_work: UnitOfWork, user_id: UUID, code: str) -> bool:
         if code.isascii() and code.isdecimal() and len(code) == DIGITS:
-            return await self.totp.redeem(user_id, code)
-        return await self.factors.redeem_code(user_id, code)
-
-
-async def _passes(throttles: Throttles, name: str, id: UUID, rate: Rate) -> bool:
-    try:
-        await throttles.take(name, throttle_key(str(id)), rate)
-    except TooManyAttempts:
-        return False
-    return True
+            return await self.totp.redeem(unit_of_work, user_id, code)
+        return await FactorRepository(unit_of_work).redeem_code(user_id, code)

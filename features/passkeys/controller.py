@@ -4,6 +4,7 @@ from litestar import Controller, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
+from features.mfa.api import Change
 from features.passkeys.dtos import (
     Ceremony,
     Passkey,
@@ -18,6 +19,7 @@ from features.passkeys.dtos import (
 from features.passkeys.repository import PasskeyRepository
 from features.passkeys.service import PasskeyLoginService, PasskeyService
 from features.sessions.api import AccessToken, TokenPair
+from tenantry.http.options import EndsOthers
 from tenantry.http.policy import public, signed_in
 from tenantry.security.principal import CurrentPrincipal
 from tenantry.visitor import CurrentVisitor
@@ -46,9 +48,10 @@ class PasskeyController(Controller):
         registrations: Registrations,
         principal: CurrentPrincipal,
         visitor: CurrentVisitor,
+        ends_others: EndsOthers = False,
     ) -> PasskeyCreated:
         """From now on a log-in by password takes a second step. This session counts as having taken it."""
-        return await registrations.register(principal, data, visitor)
+        return await registrations.register(Change(principal, visitor, ends_others), data)
 
     @patch("/{passkey_id:uuid}", opt=signed_in(audit="passkey.renamed"), summary="Rename a passkey")
     async def rename(
@@ -63,9 +66,10 @@ class PasskeyController(Controller):
         registrations: Registrations,
         principal: CurrentPrincipal,
         visitor: CurrentVisitor,
+        ends_others: EndsOthers = False,
     ) -> None:
         """Prove again who you are before, with a second factor. With the last factor the recovery codes go."""
-        await registrations.remove(principal, passkey_id, visitor)
+        await registrations.remove(Change(principal, visitor, ends_others), passkey_id)
 
 
 class PasskeyLoginController(Controller):

@@ -81,3 +81,8 @@ class Descriptor(Struct):
         known = {each.value for each in AuthenticatorTransport}
         transports = [AuthenticatorTransport(name) for name in self.transports if name in known]
         return PublicKeyCredentialDescriptor(id=self.credential_id, transports=transports or None)
+
+
+def told(name: str) -> str:
+    """A passkey, as its owner is told of it."""
+    return f"the passkey \N{LEFT DOUBLE QUOTATION MARK}{name}\N{RIGHT DOUBLE QUOTATION MARK}"

@@ -1,8 +1,10 @@
 from datetime import datetime
+from typing import Self
 from uuid import UUID
 
 from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
+from webauthn.registration.verify_registration_response import VerifiedRegistration
 
 from tenantry.clock import now
 from tenantry.db.base import SECRET, Base
@@ -25,6 +27,21 @@ class PasskeyRow(Base):
     backed_up: Mapped[bool]
     created_at: Mapped[datetime] = mapped_column(default=now)
     last_used_at: Mapped[datetime | None] = mapped_column(default=None)
+
+    @classmethod
+    def registered(
+        cls, id: UUID, user_id: UUID, name: str, verified: VerifiedRegistration, transports: list[str]
+    ) -> Self:
+        return cls(
+            id=id,
+            user_id=user_id,
+            name=name,
+            credential_id=verified.credential_id,
+            public_key=verified.credential_public_key,
+            sign_count=verified.sign_count,
+            transports=transports,
+            backed_up=verified.credential_backed_up,
+        )
 
 
 class CeremonyRow(Base):

@@ -1,3 +1,4 @@
+from features.guesses.api import GuessService
 from features.mfa.api import FactorService
 from features.passkeys.controller import PasskeyController, PasskeyLoginController
 from features.passkeys.repository import PasskeyRepository
@@ -10,6 +11,7 @@ feature = Feature(
     controllers=[PasskeyController, PasskeyLoginController],
     provides={
         "sessions": SessionService,
+        "guesses": GuessService,
         "factors": FactorService,
         "passkeys": PasskeyRepository,
         "registrations": PasskeyService,

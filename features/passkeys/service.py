@@ -30,8 +30,9 @@ from webauthn.helpers.structs import (
 
 from features.accounts.api import credentials_of_user, person
 from features.auth.api import Challenge, ChallengeService
-from features.mfa.api import FactorService, NewFactor
-from features.passkeys.dtos import Ceremony, KnownPasskey, PasskeyCreate, PasskeyCreated, PasskeyLogin
+from features.guesses.api import GuessService
+from features.mfa.api import Change, FactorService, NewFactor
+from features.passkeys.dtos import Ceremony, KnownPasskey, PasskeyCreate, PasskeyCreated, PasskeyLogin, told
 from features.passkeys.errors import (
     NoPasskey,
     PasskeyNotFound,
@@ -101,7 +102,8 @@ class PasskeyService:
         )
         return Ceremony(options_to_json_dict(options))
 
-    async def register(self, by: Principal, data: PasskeyCreate, visitor: Visitor) -> PasskeyCreated:
+    async def register(self, change: Change, data: PasskeyCreate) -> PasskeyCreated:
+        by = change.by
         await self.factors.require_proof(by)
         credential, challenge = read(parse_registration_credential_json, data.credential, PasskeyUnacceptable)
         if not await redeem(self.database, challenge, REGISTRATION, by.subject_id):
@@ -113,24 +115,15 @@ class PasskeyService:
                 expected_rp_id=self.party.id,
                 expected_origin=self.party.origin,
             )
-        id, added = await self.factors.add(by, NewFactor(KIND, named(data.name), HARDWARE_KEY), visitor)
-        row = PasskeyRow(
-            id=id,
-            user_id=by.subject_id,
-            name=data.name,
-            credential_id=verified.credential_id,
-            public_key=verified.credential_public_key,
-            sign_count=verified.sign_count,
-            transports=[each.value for each in credential.response.transports or ()],
-            backed_up=verified.credential_backed_up,
-        )
-        await self.passkeys.add(row)
+        id, added = await self.factors.add(change, NewFactor(KIND, told(data.name), HARDWARE_KEY))
+        transports = [each.value for each in credential.response.transports or ()]
+        await self.passkeys.add(PasskeyRow.registered(id, by.subject_id, data.name, verified, transports))
         return PasskeyCreated(id, data.name, added.recovery_codes)
 
-    async def remove(self, by: Principal, id: UUID, visitor: Visitor) -> None:
-        await self.factors.require_proof(by)
-        names = {passkey.id: passkey.name for passkey in await self.passkeys.of(by.subject_id)}
-        if id not in names or not await self.factors.remove(by, id, named(names[id]), visitor):
+    async def remove(self, change: Change, id: UUID) -> None:
+        await self.factors.require_proof(change.by)
+        names = {passkey.id: passkey.name for passkey in await self.passkeys.of(change.by.subject_id)}
+        if id not in names or not await self.factors.remove(change, id, told(names[id])):
             raise PasskeyNotFound
 
 
@@ -138,9 +131,15 @@ class PasskeyLoginService:
     """Lets people in by their passkeys: with nothing else, or after a password."""
 
     def __init__(
-        self, unit_of_work: UnitOfWork, database: Database, sessions: SessionService, settings: Settings
+        self,
+        unit_of_work: UnitOfWork,
+        database: Database,
+        sessions: SessionService,
+        guesses: GuessService,
+        settings: Settings,
     ) -> None:
         self.unit_of_work, self.database, self.sessions = unit_of_work, database, sessions
+        self.guesses = guesses
         self.party = RelyingParty(settings)
         self.passkeys = PasskeyRepository(unit_of_work)
         self.challenges = ChallengeService(unit_of_work, sessions)
@@ -151,7 +150,8 @@ class PasskeyLoginService:
 
     async def log_in(self, data: PasskeyLogin, visitor: Visitor) -> TokenPair:
         """The authenticator has asked for a PIN or a finger: possession and that are two factors."""
-        passkey = await self._judge(data.credential, LOGIN, None)
+        async with self.guesses.at_anybody(visitor):
+            passkey = await self._judge(data.credential, LOGIN, None)
         return await self.sessions.open(passkey.user_id, visitor, PASSWORDLESS, data.tenant_id)
 
     async def begin_step(self, token: str) -> Ceremony:
@@ -168,7 +168,8 @@ class PasskeyLoginService:
 
     async def step(self, token: str, credential: dict[str, Any], visitor: Visitor) -> TokenPair | AccessToken:
         challenge = await self._find(token)
-        await self._judge(credential, SECOND_STEP, challenge.user_id)
+        async with self.guesses.at_person(challenge.user_id, visitor, wrong=PasskeyRefused, is_second_step=True):
+            await self._judge(credential, SECOND_STEP, challenge.user_id)
         return await self.challenges.complete(challenge, visitor, HARDWARE_KEY)
 
     async def _find(self, token: str) -> Challenge:
@@ -214,7 +215,9 @@ class PasskeyLoginService:
                 credential_current_sign_count=0,  # judged below, in the statement that stores it
                 require_user_verification=purpose == LOGIN,
             )
-        if not await self.passkeys.count(passkey.id, verified.new_sign_count):
+        async with self.database.transaction() as unit_of_work:
+            is_next = await PasskeyRepository(unit_of_work).count(passkey.id, verified.new_sign_count)
+        if not is_next:
             _log.error("passkey.copied", user=str(passkey.user_id), passkey=str(passkey.id))
             raise PasskeyRefused
         return passkey
@@ -230,11 +233,6 @@ class PasskeyLoginService:
         is_whose = user_id in (None, passkey.user_id)
         is_named = credential.response.user_handle in (None, passkey.user_id.bytes)
         return passkey if is_usable and is_whose and is_named else None
-
-
-def named(passkey: str) -> str:
-    """As its owner is told of it."""
-    return f"the passkey \N{LEFT DOUBLE QUOTATION MARK}{passkey}\N{RIGHT DOUBLE QUOTATION MARK}"
 
 
 async def redeem(database: Database, challenge: bytes, purpose: str, user_id: UUID | None) -> bool:

@@ -1,3 +1,4 @@
+from features.guesses.api import GuessService
 from features.passwords.controller import PasswordController
 from features.passwords.service import PasswordChangeService, PasswordResetService
 from tenantry.feature import Feature
@@ -5,5 +6,9 @@ from tenantry.feature import Feature
 feature = Feature(
     "passwords",
     controllers=[PasswordController],
-    provides={"password_change": PasswordChangeService, "password_reset": PasswordResetService},
+    provides={
+        "guesses": GuessService,
+        "password_change": PasswordChangeService,
+        "password_reset": PasswordResetService,
+    },
 )

@@ -13,6 +13,7 @@ from features.accounts.api import (
     replace_hash,
     set_password,
 )
+from features.guesses.api import GuessService
 from features.passwords.dtos import PasswordChange
 from features.passwords.errors import InvalidReset, WrongPassword
 from features.passwords.repository import PasswordResetRepository
@@ -32,7 +33,6 @@ from tenantry.visitor import Visitor
 
 _log = structlog.get_logger("features.passwords")
 LINK_LIFETIME = timedelta(minutes=30)
-GUESSES = Rate(10, per=timedelta(minutes=15))
 MAILS_TO_ONE_ADDRESS = Rate(3, per=timedelta(hours=1))
 ASKED_FROM_ONE_NETWORK = Rate(60, per=timedelta(hours=1))
 
@@ -44,28 +44,28 @@ class PasswordChangeService:
         database: Database,
         passwords: PasswordService,
         new_passwords: NewPasswords,
-        throttles: Throttles,
+        guesses: GuessService,
         mailer: Mailer,
     ) -> None:
         self.unit_of_work, self.database = unit_of_work, database
         self.passwords, self.new_passwords = passwords, new_passwords
-        self.throttles, self.mailer = throttles, mailer
+        self.guesses, self.mailer = guesses, mailer
 
     async def change(self, data: PasswordChange, principal: Principal, visitor: Visitor) -> None:
         """
         Raises:
-            TooManyAttempts: whoever holds the session guesses the current password.
-            WrongPassword: it is not the current one, or no longer.
+            TooManyAttempts: of the network, whoever is guessing there.
+            WrongPassword: it is not the current one, or no longer; or there were too many guesses at the account.
         """
         user_id = principal.subject_id
-        await self.throttles.take("password-change", throttle_key(str(user_id)), GUESSES)
         async with self.database.transaction() as reading:
             found = await credentials_of_user(reading, user_id)
             known_words = await words_about(reading, user_id)
         before = found.password_hash if found else None
-        if not await self.passwords.verify(data.current_password, before):
-            _log.warning("password.change_refused", user=str(user_id))
-            raise WrongPassword
+        async with self.guesses.at_person(user_id, visitor, wrong=WrongPassword):
+            if not await self.passwords.verify(data.current_password, before):
+                _log.warning("password.change_refused", user=str(user_id))
+                raise WrongPassword
         await self.new_passwords.check(data.password, about=known_words)
         after = await self.passwords.hash(data.password)
         if not await replace_hash(self.unit_of_work, user_id, before, after):

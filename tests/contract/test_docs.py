@@ -153,9 +153,13 @@ async def test_operations_can_be_named_and_read(document: Document) -> None:
 
 
 async def test_operation_says_who_may_use_it(app: Litestar, document: Document) -> None:
-    """What is not public names 401, 403 and how to sign in, by API key where it has a permission, which it names."""
+    """What is not public names 401, 403 and how to sign in, by API key where it has a permission, which it names.
+
+    A cookie needs the token against forged requests beside it, but to read.
+    """
     sessions: list[dict[str, list[str]]] = [{"Password": []}, {"Bearer": []}]
-    ways: dict[type, Any] = {Public: [], SignedIn: sessions, Allow: [*sessions, {"ApiKey": []}]}
+    cookie: dict[bool, Any] = {True: {"Cookie": []}, False: {"Cookie": [], "CsrfToken": []}}
+    keys: dict[type, Any] = {SignedIn: [], Allow: [{"ApiKey": []}]}
     policies: dict[tuple[str, str], type] = {
         (route.path_format, method.lower()): type(policy_of(handler))
         for route in app.routes
@@ -166,12 +170,16 @@ async def test_operation_says_who_may_use_it(app: Litestar, document: Document) 
     wrong = [
         operation["operationId"]
         for path, method, operation in operations(document)
-        if ways[policies[path, method]] != operation.get("security")
+        if operation.get("security")
+        != ([] if (kind := policies[path, method]) is Public else [*sessions, cookie[method == "get"], *keys[kind]])
         or (policies[path, method] is not Public and not {"401", "403"} <= operation["responses"].keys())
     ]
 
     assert [] == wrong
-    assert {"Password", "Bearer", "ApiKey"} == document["components"]["securitySchemes"].keys()
+    schemes = document["components"]["securitySchemes"]
+    assert {"Password", "Bearer", "ApiKey", "Cookie", "CsrfToken"} == schemes.keys()
+    assert ("cookie", "__Host-tenantry-access") == (schemes["Cookie"]["in"], schemes["Cookie"]["name"])
+    assert ("header", "X-CSRF-Token") == (schemes["CsrfToken"]["in"], schemes["CsrfToken"]["name"])
 
 
 async def test_every_error_is_a_problem(document: Document) -> None:

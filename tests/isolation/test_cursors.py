@@ -1,17 +1,22 @@
 """A cursor is good for one tenant, one list, one order and one set of filters, and nobody can make one."""
 
 import base64
+from base64 import b64encode
 from typing import Any
 from uuid import UUID
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from features.projects.tests.factories import ProjectFactory
+from tenantry.app import create_app
+from tenantry.config import Settings
 from tenantry.db.page import Position
 from tenantry.http.page import about_list
 from tenantry.security.cursors import CursorSeal, InvalidCursor
-from tenantry.testing import Api, TenantHandle, World, problem
+from tenantry.security.keys import generate, private_bytes
+from tenantry.testing import Api, TenantHandle, World, asgi_client, problem
 
 FIRST = {"limit": "1", "sort": "name", "name[contains]": "P"}
 LIST = "/api/v1/projects"
@@ -20,8 +25,8 @@ LIST = "/api/v1/projects"
 class Keys:
     """Of somebody else."""
 
-    def derived_key(self, purpose: bytes) -> bytes:
-        return b"x" * 32
+    def derived_keys(self, purpose: str) -> list[bytes]:
+        return [b"x" * 32]
 
 
 @pytest.fixture
@@ -103,6 +108,24 @@ async def test_forged(api: Api, acme: TenantHandle) -> None:
     for forged in (sealed, bare):
         response = await api.as_(acme.viewer).get("/projects", params=FIRST | {"cursor": forged})
         assert problem(400, "invalid_cursor") == response
+
+
+@pytest.mark.parametrize("change", ["restart", "token key", "encryption key"])
+async def test_list_goes_on_while_keys_change(settings: Settings, acme: TenantHandle, cursor: str, change: str) -> None:
+    """Neither a restart, nor another key for tokens, nor a new one for secrets in front of the old ends a list."""
+    old, new = ((settings.home_path / "keys" / "encryption.key").read_text(), b64encode(bytes(32)).decode())
+    changes: dict[str, dict[str, str]] = {
+        "restart": {},
+        "token key": {"token_private_key": private_bytes(generate("EdDSA"), Encoding.PEM).decode()},
+        "encryption key": {"key_encryption_key": f"{new},{old}"},
+    }
+    service = create_app(msgspec.structs.replace(settings, **changes[change]))
+    async with service.lifespan(), asgi_client(service) as client:
+        given = {"email": acme.owner.email, "password": acme.owner.password, "tenant_id": str(acme.id)}
+        token = (await Api(client).post("/auth/login", json=given)).json()["access_token"]
+        page = await Api(client, token).get("/projects", params=FIRST | {"cursor": cursor})
+
+    assert ["P1"] == [item["name"] for item in page.json()["items"]]
 
 
 async def test_tenant_is_no_field(api: Api, acme: TenantHandle, globex: TenantHandle) -> None:

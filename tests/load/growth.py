@@ -8,7 +8,7 @@ import msgspec
 from tenantry.db.page import Position
 from tenantry.http.page import about_list
 from tenantry.security.cursors import CursorSeal
-from tenantry.security.tokens import TokenService
+from tenantry.security.vault import Vault
 from tenantry.testing.databases import DatabaseUrls
 from tests.load.contest import Entrant
 from tests.load.dataset import PAGE, Member, Size, members, page_before, project_ids, row_count
@@ -35,12 +35,12 @@ def cast_of(urls: DatabaseUrls, size: Size) -> Cast:
         return Cast(asking, [], project_ids(connection, asking, ASKING_TENANTS // len(asking)))
 
 
-def late_pages_of(urls: DatabaseUrls, tokens: TokenService) -> dict[str, tuple[int, str]]:
+def late_pages_of(urls: DatabaseUrls, vault: Vault) -> dict[str, tuple[int, str]]:
     """By sort, page 10,000 of the big tenant, or the last one before its end; its number and its cursor.
 
     Who walks there gets the same cursor, after 10,000 requests.
     """
-    seal, pages = CursorSeal(tokens), {}
+    seal, pages = CursorSeal(vault), {}
     with connected(urls) as connection:
         number = min(LATE_PAGE, row_count(connection, BIG_TENANT) // PAGE)
         for sort in SORTS:

@@ -18,6 +18,7 @@ from tenantry.config import Settings
 from tenantry.security.keys import KeyRing
 from tenantry.security.principal import Principal
 from tenantry.security.tokens import TokenService
+from tenantry.security.vault import Vault
 from tenantry.testing.databases import DatabaseUrls
 from tenantry.testing.service import COMMAND, environment_of
 from tests.load.dataset import Member
@@ -30,6 +31,7 @@ BYPASSING_ROLE = "tenantry_benchmark"
 """The contenders without row-level security connect as this one, which is above it."""
 SECRET = "a secret of 32 bytes, as PyJWT wants it"
 ISSUER = "https://benchmark.example"
+SECRETS_KEY = b64encode(bytes(32)).decode()
 INSTALLED = Path(__file__).parents[2] / ".venv" / "bin" / "python"
 SERVE = (str(INSTALLED) if INSTALLED.exists() else sys.executable, *COMMAND[1:])
 """Where the rivals' packages are not: Litestar and others load what they find, and it costs memory and time."""
@@ -52,6 +54,7 @@ class Lineup:
 
     def __init__(self, urls: DatabaseUrls, home: Path) -> None:
         self.urls, self.home, self.key = urls, home, Ed25519PrivateKey.generate()
+        self.vault = Vault.from_settings(Settings(key_encryption_key=SECRETS_KEY))
         self.tokens = TokenService(KeyRing.of(self.key), issuer=ISSUER, lifetime=TOKEN_LIFETIME)
 
     def all(self) -> list[Contender]:
@@ -93,7 +96,7 @@ class Lineup:
             database_url=self.urls.runtime,
             migration_database_url=self.urls.migration,
             token_private_key=pem(self.key)[0],
-            key_encryption_key=b64encode(bytes(32)).decode(),
+            key_encryption_key=SECRETS_KEY,
             public_url=ISSUER,
             smtp_url="smtp://127.0.0.1:25",  # production wants one; no scenario sends mail
         )

@@ -154,7 +154,7 @@ class Run:
             lineups = {size: Lineup(of, self.folder / f"home-{size.rows}") for size, of in urls.items()}
             services = [lineup.service(size.says(), "") for size, lineup in lineups.items()]
             with entrants(services, self.folder / "growth", self.layout.server) as found:
-                late = late_pages_of(urls[large], lineups[large].tokens)
+                late = late_pages_of(urls[large], lineups[large].vault)
                 casts = [cast_of(of, size) for size, of in urls.items()]
                 lists = growth_races(list(zip(urls, found, casts, strict=True)), late)
                 for race in lists:

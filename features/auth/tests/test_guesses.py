@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
@@ -20,29 +20,12 @@ from tenantry.config import Settings
 from tenantry.db.database import Database
 from tenantry.security.passwords import PasswordService
 from tenantry.security.plugin import SecurityPlugin
-from tenantry.testing import Account, Api, World, asgi_client, problem
+from tenantry.testing import Account, Api, From, World, clients_of, elsewhere, problem
 
 GUESSES = 200
 LIMITS = Settings()
 WAIT = timedelta(minutes=10) / LIMITS.guesses_per_account
 WRONG = "wrong"
-From = Callable[[str], Api]
-
-
-def clients_of(app: Litestar, clients: AsyncExitStack) -> From:
-    def client(address: str) -> Api:
-        made = asgi_client(app, address=address)
-        clients.push_async_callback(made.aclose)
-        return Api(made)
-
-    return client
-
-
-@pytest.fixture
-async def coming_from(app: Litestar) -> AsyncIterator[From]:
-    """A client with this address."""
-    async with AsyncExitStack() as clients:
-        yield clients_of(app, clients)
 
 
 @pytest.fixture
@@ -59,10 +42,6 @@ def hashed(app: Litestar) -> Iterator[list[str | None]]:
     passwords.verify = counting  # type: ignore[method-assign]  # nothing that a client sees tells how many were judged
     yield compared
     del passwords.verify
-
-
-def elsewhere() -> str:
-    return f"2001:db8:{secrets.randbits(16):x}:{secrets.randbits(16):x}::1"
 
 
 async def insisted(api: Api, path: str, **options: Any) -> httpx.Response:
@@ -117,13 +96,15 @@ async def test_guesses_from_a_network(coming_from: From, world: World, hashed: l
     ada, network = await world.account(), elsewhere().removesuffix("1")
     with frozen_at(now()):
         answers = await asyncio.gather(*(guess(coming_from(f"{network}{n:x}"), ada, "/auth/login") for n in range(120)))
-        other = await guess(coming_from(f"{network}ffff"), await world.account(), "/auth/token")
+        neighbour = coming_from(f"{network}ffff")
+        other = await guess(neighbour, await world.account(), "/auth/token")
+        refresh = await neighbour.post("/auth/refresh", json={"refresh_token": "none"})
     statuses = [answer.status_code for answer in answers]
     refused = next(answer for answer in answers if answer.status_code == 429)
 
     assert {401: LIMITS.guesses_per_network, 429: 20} == {status: statuses.count(status) for status in statuses}
     assert problem(429, "too_many_attempts") == refused
-    assert problem(429, "too_many_attempts") == other
+    assert [problem(429, "too_many_attempts")] * 2 == [other, refresh]
     assert LIMITS.guesses_per_account == len(hashed)
 
 

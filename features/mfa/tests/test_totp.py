@@ -133,12 +133,12 @@ async def test_confirmation(api: Api, world: World) -> None:
     ada, bob = await world.account(), await world.account("bob")
     await api.as_(ada).post("/auth/mfa/totp")
     wrong = await api.as_(ada).post("/auth/mfa/totp/confirm", json={"code": "recovery"})
-    with frozen_at(now() + timedelta(minutes=61)):
-        again = await world.account("again")
-        late = await api.as_(again).post("/auth/mfa/totp/confirm", json={"code": "123456"})
     free = await log_in(api, ada)
     await enrolled(api, bob)
     second = await api.as_(bob).post("/auth/mfa/totp")
+    with frozen_at(now() + timedelta(minutes=61)):
+        again = await world.account("again")
+        late = await api.as_(again).post("/auth/mfa/totp/confirm", json={"code": "123456"})
 
     assert problem(401, "invalid_code") == wrong
     assert problem(404, "totp_not_found") == late

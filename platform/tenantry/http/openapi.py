@@ -20,6 +20,7 @@ from tenantry.http.docs_page import SwaggerUi, docs_router
 from tenantry.http.examples import complete
 from tenantry.http.operations import document, operation_id
 from tenantry.http.schemas import StructSchemas
+from tenantry.security.browser import ACCESS_COOKIE, CSRF_HEADER
 
 __all__ = ("OpenApiPlugin",)
 
@@ -38,6 +39,18 @@ SECURITY_SCHEMES = {
     ),
     "ApiKey": SecurityScheme(
         type="apiKey", name="X-API-Key", security_scheme_in="header", description="An API key, `tny_…`."
+    ),
+    "Cookie": SecurityScheme(
+        type="apiKey",
+        name=ACCESS_COOKIE,
+        security_scheme_in="cookie",
+        description="Of a page of this service, which has logged in with `X-Session-Mode: cookie`.",
+    ),
+    "CsrfToken": SecurityScheme(
+        type="apiKey",
+        name=CSRF_HEADER,
+        security_scheme_in="header",
+        description="Beside the cookie for all but GET: the `csrf_token` of the log-in, or of `GET /api/v1/auth/csrf`.",
     ),
 }
 

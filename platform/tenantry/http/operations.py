@@ -7,6 +7,7 @@ from http import HTTPStatus
 from inspect import cleandoc
 from typing import Any
 
+from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import OpenAPIHeader, OpenAPIResponse, Operation, Parameter, RequestBody
@@ -17,7 +18,7 @@ from tenantry.http.faults import Fault, faults_of, tell
 from tenantry.http.media import taken_types
 from tenantry.http.page import InvalidParameter, listing_of
 from tenantry.http.parameters import parameters_of
-from tenantry.http.policy import Allow, Public, policy_of
+from tenantry.http.policy import Allow, Policy, Public, policy_of
 from tenantry.http.problems import MEDIA_TYPE, Problem
 from tenantry.http.promises import Promises, notice_of, promises_of
 from tenantry.http.schemas import generatable, plain
@@ -73,8 +74,7 @@ def document(route: HTTPRoute, handler: HTTPRouteHandler) -> None:
     policy = policy_of(handler)
     promises = promises_of(route, handler)
     if not isinstance(policy, Public):
-        ways = ("Password", "Bearer", "ApiKey") if isinstance(policy, Allow) else ("Password", "Bearer")
-        handler.security = [{way: []} for way in ways]
+        handler.security = ways_in(handler, policy)
     said = [cleandoc(handler.fn.__doc__ or "")]
     if isinstance(policy, Allow):
         said.append(f"Permission: `{policy.permission.name}`")
@@ -95,6 +95,13 @@ def document(route: HTTPRoute, handler: HTTPRouteHandler) -> None:
         faults=partial(faults_of, route, handler, policy, promises),
         permission=policy.permission.name if isinstance(policy, Allow) else None,
     )
+
+
+def ways_in(handler: HTTPRouteHandler, policy: Policy | None) -> list[dict[str, list[str]]]:
+    """Each by itself; a cookie that changes something needs the token against forged requests beside it."""
+    browser = ("Cookie",) if handler.http_methods == {HttpMethod.GET} else ("Cookie", "CsrfToken")
+    keys = [("ApiKey",)] if isinstance(policy, Allow) else []
+    return [{scheme: [] for scheme in way} for way in (("Password",), ("Bearer",), browser, *keys)]
 
 
 def operation_id(handler: HTTPRouteHandler, _: Any, components: list[Any]) -> str:

@@ -1,7 +1,7 @@
 """Guesses at a secret: each is counted before it is judged, and given back where it was no wrong one.
 
-    async with counted(throttles, Budget("refresh-network", throttle_key(visitor.network), Rate(100, per=TEN_MINUTES))):
-        found = await ...                    # raises a kind of `Unauthenticated` where the guess is wrong
+    async with counted(throttles, of_network(visitor.network, Rate(100, per=TEN_MINUTES)), wrong=InvalidRefreshToken):
+        found = await ...                    # raises `InvalidRefreshToken` where the guess is wrong
 
 So any number that come at once are no more than the budget, and people who are right never use it up.
 """
@@ -13,31 +13,39 @@ from contextlib import asynccontextmanager, suppress
 import msgspec
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from tenantry.errors import Unauthenticated, Unavailable
+from tenantry.errors import AppError, Unauthenticated, Unavailable
 from tenantry.limits.rate import Rate
-from tenantry.limits.throttles import Throttles, TooManyAttempts
+from tenantry.limits.throttles import Throttles, TooManyAttempts, throttle_key
 
-__all__ = ("Budget", "counted")
+__all__ = ("Budget", "counted", "of_network")
 
 
 class Budget(msgspec.Struct, frozen=True):
     name: str
     key: bytes
     rate: Rate
-    exhausted: type[Unauthenticated] | None = None
+    exhausted: type[AppError] | None = None
     """What is raised once it is used up, so that this looks like a wrong guess; else 429 `too_many_attempts`."""
 
 
+def of_network(network: str, rate: Rate) -> Budget:
+    """One for all secrets of people that are guessed from there, whichever they are."""
+    return Budget("guess-network", throttle_key(network), rate)
+
+
 @asynccontextmanager
-async def counted(throttles: Throttles, *budgets: Budget) -> AsyncIterator[None]:
-    """
+async def counted(
+    throttles: Throttles, *budgets: Budget, wrong: type[AppError] = Unauthenticated
+) -> AsyncIterator[None]:
+    """The block judges one guess; what it raises of the kind `wrong` says that it was.
+
     Raises:
         TooManyAttempts, or what a budget names: it is used up. The block does not run then.
     """
     await _take(throttles, budgets)
     try:
         yield
-    except Unauthenticated:
+    except wrong:
         raise
     except BaseException:
         # Nobody has learnt anything from it: the service was busy, or the client has left.

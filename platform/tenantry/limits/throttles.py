@@ -11,14 +11,13 @@ from datetime import timedelta
 from http import HTTPStatus
 from math import ceil
 
-from sqlalchemy import Interval, LargeBinary, Text, bindparam, delete, text
+from sqlalchemy import Interval, LargeBinary, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from tenantry.clock import now
 from tenantry.db.database import Database
 from tenantry.db.session import UnitOfWork
 from tenantry.errors import AppError
-from tenantry.limits.models import ThrottleRow
 from tenantry.limits.rate import Rate
 
 __all__ = ("Throttles", "TooManyAttempts", "throttle_key")
@@ -46,6 +45,9 @@ TAKE = text(
 )
 GIVE_BACK = text("UPDATE throttles SET until = until - :interval WHERE name = :name AND key = :key").bindparams(
     bindparam("name", type_=Text()), bindparam("key", type_=LargeBinary()), bindparam("interval", type_=Interval())
+)
+FORGET = text("DELETE FROM throttles WHERE name = :name AND key = :key RETURNING until").bindparams(
+    bindparam("name", type_=Text()), bindparam("key", type_=LargeBinary())
 )
 PRUNE = text(
     """
@@ -104,14 +106,10 @@ class Throttles:
         """Let an attempt that was taken not have been one, as when the secret was right."""
         await unit_of_work.execute(GIVE_BACK, {"name": name, "key": key, "interval": rate.interval})
 
-    async def reset(self, name: str, key: bytes, *, within: UnitOfWork | None = None) -> None:
-        """Forget the attempts, as after one that succeeded; `within` what succeeds, where that has yet to commit."""
-        forgetting = delete(ThrottleRow).where(ThrottleRow.name == name, ThrottleRow.key == key)
-        if within is not None:
-            await within.execute(forgetting)
-            return
-        async with self.database.transaction() as unit_of_work:
-            await unit_of_work.execute(forgetting)
+    async def forget_within(self, unit_of_work: UnitOfWork, name: str, key: bytes, rate: Rate) -> int:
+        """How many attempts counted until now; none does any more."""
+        until = await unit_of_work.scalar(FORGET, {"name": name, "key": key})
+        return 0 if until is None else max(0, ceil((until - now()) / rate.interval))
 
     async def prune_at_times(self) -> None:
         if self._taken >= TAKES_BETWEEN_PRUNINGS:

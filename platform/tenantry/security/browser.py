@@ -14,12 +14,13 @@ from litestar.types import Scope
 
 from tenantry.config import Settings
 from tenantry.errors import Forbidden, Unauthenticated
-from tenantry.security.cursors import KeySource
 from tenantry.security.principal import CredentialVerifier, Principal
+from tenantry.security.tokens import TokenService
 
 __all__ = (
     "ACCESS_COOKIE",
     "CARRIER",
+    "CSRF_HEADER",
     "BrowserMode",
     "CsrfFailed",
     "CurrentCarrier",
@@ -31,6 +32,7 @@ __all__ = (
 
 ACCESS_COOKIE, REFRESH_COOKIE = "__Host-tenantry-access", "__Host-tenantry-refresh"
 """The prefix: set over a safe connection, by this very host, for all of it. No other host can plant one."""
+CSRF_HEADER = "X-CSRF-Token"
 ATTRIBUTES = "Path=/; Secure; HttpOnly; SameSite=Strict"
 PURPOSE = b"tenantry browser csrf"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -43,7 +45,7 @@ class CsrfFailed(Forbidden):
 
 
 class BrowserMode:
-    def __init__(self, settings: Settings, keys: KeySource) -> None:
+    def __init__(self, settings: Settings, keys: TokenService) -> None:
         self._keys = keys
         own = {origin_of(settings.base_url)}
         if not settings.is_production:
@@ -74,7 +76,7 @@ class BrowserMode:
 
     def require_own_page(self, scope: Scope, session_id: UUID) -> None:
         self.require_own_origin(scope)
-        if not hmac.compare_digest(_header(scope, b"x-csrf-token"), self.csrf_token(session_id).encode()):
+        if not hmac.compare_digest(_header(scope, CSRF_HEADER.lower().encode()), self.csrf_token(session_id).encode()):
             raise CsrfFailed
 
     def require_own_origin(self, scope: Scope) -> None:

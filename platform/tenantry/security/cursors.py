@@ -10,7 +10,7 @@ from tenantry.errors import BadRequest
 
 __all__ = ("CursorSeal", "InvalidCursor", "KeySource")
 
-PURPOSE = b"tenantry list cursors"
+PURPOSE = "list cursors"
 MAC_BYTES = 16
 
 
@@ -20,17 +20,20 @@ class InvalidCursor(BadRequest):
 
 
 class KeySource(Protocol):
-    def derived_key(self, purpose: bytes) -> bytes: ...
+    def derived_keys(self, purpose: str) -> list[bytes]: ...
 
 
 class CursorSeal:
-    """`about` is all that a cursor is good for; it is authenticated, and not a part of the cursor."""
+    """`about` is all that a cursor is good for; it is authenticated, and not a part of the cursor.
+
+    The newest key closes, all of them open: a list goes on while keys change.
+    """
 
     def __init__(self, keys: KeySource) -> None:
-        self._key = keys.derived_key(PURPOSE)
+        self._keys = keys.derived_keys(PURPOSE)
 
     def close(self, position: bytes, about: Any) -> str:
-        return base64.urlsafe_b64encode(position + self._mac(position, about)).decode().rstrip("=")
+        return self._closed(self._keys[0], position, about)
 
     def open(self, cursor: str, about: Any) -> bytes:
         """
@@ -42,9 +45,11 @@ class CursorSeal:
         except ValueError as error:
             raise InvalidCursor from error
         position = raw[:-MAC_BYTES]
-        if not hmac.compare_digest(self.close(position, about).encode(), cursor.encode()):
+        good = [self._closed(key, position, about).encode() for key in self._keys]
+        if not any(hmac.compare_digest(each, cursor.encode()) for each in good):
             raise InvalidCursor
         return position
 
-    def _mac(self, position: bytes, about: Any) -> bytes:
-        return hmac.digest(self._key, msgspec.msgpack.encode((about, position)), "sha256")[:MAC_BYTES]
+    def _closed(self, key: bytes, position: bytes, about: Any) -> str:
+        mac = hmac.digest(key, msgspec.msgpack.encode((about, position)), "sha256")[:MAC_BYTES]
+        return base64.urlsafe_b64encode(position + mac).decode().rstrip("=")

@@ -23,7 +23,7 @@ class SecurityPlugin(InitPlugin):
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         app_config.dependencies["tokens"] = provided(self.tokens)
-        app_config.dependencies["cursors"] = provided(CursorSeal(self.tokens))
+        app_config.dependencies["cursors"] = provided(CursorSeal(self.vault))
         app_config.dependencies["vault"] = provided(self.vault)
         app_config.dependencies["passwords"] = provided(self.passwords)
         app_config.dependencies["new_passwords"] = provided(self.new_passwords)

@@ -61,13 +61,19 @@ class Vault:
         except InvalidTag as error:
             raise CannotOpen from error
 
+    def derived_keys(self, purpose: str) -> list[bytes]:
+        """Secrets of 32 bytes that all workers have, of no use for any other purpose: of the newest key first."""
+        return [self._derived(key_id, f"tenantry derived: {purpose}") for key_id in self._keys]
+
     def is_current(self, sealed: bytes) -> bool:
         """Whether it is sealed with the newest key."""
         return sealed.startswith(VERSION + self._newest)
 
     def _cipher(self, key_id: bytes, purpose: str) -> AESGCM:
-        derived = HKDF(hashes.SHA256(), KEY_BYTES, salt=None, info=f"tenantry vault: {purpose}".encode())
-        return AESGCM(derived.derive(self._keys[key_id]))
+        return AESGCM(self._derived(key_id, f"tenantry vault: {purpose}"))
+
+    def _derived(self, key_id: bytes, label: str) -> bytes:
+        return HKDF(hashes.SHA256(), KEY_BYTES, salt=None, info=label.encode()).derive(self._keys[key_id])
 
 
 def _parse(text: str) -> bytes:

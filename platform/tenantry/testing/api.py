@@ -1,6 +1,10 @@
 """A client of the application under test, and the matcher of its problems."""
 
+import secrets
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from http import HTTPStatus
+from ipaddress import IPv6Address
 from typing import Any, Self
 
 import httpx
@@ -11,7 +15,7 @@ from tenantry.feature import API_PREFIX
 from tenantry.testing.reach import Call, calls
 from tenantry.testing.world import Account
 
-__all__ = ("Api", "asgi_client", "problem")
+__all__ = ("Api", "From", "asgi_client", "clients_of", "elsewhere", "problem")
 
 
 def asgi_client(app: Litestar, *, address: str = "127.0.0.1", url: str = "http://testserver") -> httpx.AsyncClient:
@@ -23,6 +27,22 @@ def asgi_client(app: Litestar, *, address: str = "127.0.0.1", url: str = "http:/
 
     transport = httpx.ASGITransport(app=noting, client=(address, 1))  # type: ignore[arg-type]  # Litestar's own are narrower
     return httpx.AsyncClient(transport=transport, base_url=url)
+
+
+def elsewhere() -> str:
+    """An address in a network that nobody else has come from."""
+    return str(IPv6Address((0x2001_0DB8 << 96) | (secrets.randbits(32) << 64) | 1))
+
+
+def clients_of(app: Litestar, clients: AsyncExitStack) -> "From":
+    """A maker of clients that come from an address."""
+
+    def client(address: str) -> Api:
+        made = asgi_client(app, address=address)
+        clients.push_async_callback(made.aclose)
+        return Api(made)
+
+    return client
 
 
 class Api:
@@ -55,6 +75,9 @@ class Api:
 
     async def delete(self, path: str, **options: Any) -> httpx.Response:
         return await self.request("DELETE", path, **options)
+
+
+From = Callable[[str], Api]
 
 
 class _Problem:

@@ -5,7 +5,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from ipaddress import IPv6Address
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from tenantry.config import Settings
 from tenantry.db.database import Database
 from tenantry.security.plugin import SecurityPlugin
 from tenantry.testing import event_loop, reach
-from tenantry.testing.api import Api, asgi_client
+from tenantry.testing.api import Api, From, asgi_client, clients_of, elsewhere
 from tenantry.testing.databases import DatabaseUrls, TestDatabases, run_name
 from tenantry.testing.mailbox import Mailbox
 from tenantry.testing.service import LiveService, running_service
@@ -102,9 +102,15 @@ def database(app: Litestar) -> Database:
 @pytest.fixture
 async def api(app: Litestar) -> AsyncIterator[Api]:
     """A client without a credential, in a network of its own: what a test guesses wrongly counts for no other."""
-    address = str(IPv6Address((0x2001_0DB8 << 96) | (secrets.randbits(32) << 64) | 1))
-    async with asgi_client(app, address=address) as client:
+    async with asgi_client(app, address=elsewhere()) as client:
         yield Api(client)
+
+
+@pytest.fixture
+async def coming_from(app: Litestar) -> AsyncIterator[From]:
+    """Makes clients that come from an address."""
+    async with AsyncExitStack() as clients:
+        yield clients_of(app, clients)
 
 
 @pytest.fixture(scope="session")

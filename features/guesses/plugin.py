@@ -1,0 +1,3 @@
+from tenantry.feature import Feature
+
+feature = Feature("guesses", controllers=[])
