@@ -1,7 +1,7 @@
 """When there is more to do than can be done, what is beyond is refused at once, and probes are answered."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 from litestar import Litestar
 
 from tenantry.config import Settings
+from tenantry.limits import load
 from tenantry.limits.load import Load
 from tests.contract.sockets import Reply, exchange, listening, opened
 from tests.faults.planted import Served, planted_slice, serving
@@ -19,11 +20,13 @@ PLUGIN = """
 import asyncio
 
 from litestar import Controller, get
+from litestar.params import FromPath
 
 from tenantry.feature import Feature
 from tenantry.http.policy import public
 
 RUNS, GATE = asyncio.Event(), asyncio.Event()
+SEEN = []
 
 
 class WaitingController(Controller):
@@ -37,6 +40,10 @@ class WaitingController(Controller):
     @get("/short", status_code=204, opt=public("a test"))
     async def short(self) -> None:
         return None
+
+    @get("/number/{number:int}", status_code=204, opt=public("a test"))
+    async def number(self, number: FromPath[int]) -> None:
+        SEEN.append(number)
 
     @get("/health", status_code=204, opt=public("a test", vital=True))
     async def health(self) -> None:
@@ -54,6 +61,8 @@ def head(path: str, method: str = "GET", more: str = "") -> bytes:
 
 LONG, SHORT, HEALTH = head("/waiting/long"), head("/waiting/short"), head("/waiting/health")
 CLOSING = "Connection: close\r\n"
+IDLE, BUSY = 10.0, -1.0
+"""Lags of the event loop that count as such, whatever else the machine does."""
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +79,17 @@ async def served(app: Litestar, settings: Settings, package: str) -> AsyncIterat
 
 
 @pytest.fixture
-def planted(served: Served) -> Any:
+async def roomy(app: Litestar, settings: Settings, package: str) -> AsyncIterator[Served]:
+    """One request at a time as long as the event loop is busy, and eight requests of which the others wait."""
+    async with serving(msgspec.structs.replace(settings, requests_at_once=8), features=package) as served:
+        yield served
+
+
+@pytest.fixture
+def planted(package: str) -> Any:
     module: Any = import_module(f"{PACKAGE}.planted.plugin")
     module.RUNS, module.GATE = asyncio.Event(), asyncio.Event()
+    module.SEEN = []
     return module
 
 
@@ -138,8 +155,8 @@ async def test_unusual_requests_are_refused_too(served: Served, planted: Any, re
 
 async def test_nothing_stays_counted(served: Served, planted: Any) -> None:
     """After requests that were served, refused, given up and failed, nothing is in work."""
-    load = Load.current
-    assert load is not None
+    current = Load.current
+    assert current is not None
     planted.GATE.set()
     async with listening(served.app) as port:
         for request_ in (SHORT, LONG, head("/nothing"), head("/projects", "POST", "Content-Length: 10\r\n")):
@@ -148,8 +165,98 @@ async def test_nothing_stays_counted(served: Served, planted: Any) -> None:
                 await asyncio.sleep(0.02)
         await exchange(port, head("/waiting/short", more=CLOSING))
         for _ in range(100):
-            if not load.running:
+            if not current.running:
                 break
             await asyncio.sleep(0.02)
 
-    assert 0 == load.running
+    assert 0 == current.running
+
+
+@pytest.fixture
+async def busy(roomy: Served, planted: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
+    """The port of a service whose one request runs until the gate opens."""
+    monkeypatch.setattr(load, "LAG_SECONDS", BUSY)
+    async with listening(roomy.app) as port, opened(port) as (_, writer):
+        writer.write(LONG)
+        await planted.RUNS.wait()
+        yield port
+        planted.GATE.set()
+
+
+async def test_who_came_last_is_served_first(busy: int, planted: Any) -> None:
+    """What finds no room waits for it without being refused, and what came first waits longest."""
+    async with opened(busy) as (first, one), opened(busy) as (second, two), opened(busy) as (third, three):
+        for number, writer in enumerate((one, two, three)):
+            writer.write(head(f"/waiting/number/{number}"))
+            await asyncio.sleep(0.02)
+        waiting = len(waiting_now())
+        planted.GATE.set()
+        replies = [Reply(await reader.readuntil(b"\r\n\r\n")) for reader in (first, second, third)]
+
+    assert 3 == waiting
+    assert [204] * 3 == [each.status for each in replies]
+    assert [2, 1, 0] == planted.SEEN
+
+
+async def test_nobody_waits_where_the_service_has_time(busy: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as the event loop is idle, more is let in, although nothing ends: it is not what is short."""
+    monkeypatch.setattr(load, "LAG_SECONDS", IDLE)
+    async with opened(busy) as (reader, writer):
+        writer.write(SHORT)
+        reply = Reply(await reader.readuntil(b"\r\n\r\n"))
+
+    assert 204 == reply.status
+
+
+async def test_who_waits_too_long_is_refused(busy: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everybody gets an answer, also where nothing ends; the connection stays open."""
+    monkeypatch.setattr(load, "STALE_SECONDS", 0.05)
+    async with opened(busy) as (reader, writer):
+        replies = []
+        for _ in range(2):
+            writer.write(head("/projects", "POST", f"Content-Length: {len(BODY)}\r\n") + BODY)
+            replies.append(Reply(await reader.readuntil(b"}")))
+
+    assert [(503, "overloaded")] * 2 == [(each.status, each.code) for each in replies]
+
+
+async def test_refusals_are_rationed(served: Served, planted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that says no to all that is too much would do nothing else: after a while, what comes waits."""
+    monkeypatch.setattr(load, "LAG_SECONDS", BUSY)
+    async with listening(served.app) as port, opened(port) as (_, blocks), opened(port) as (reader, writer):
+        blocks.write(LONG)
+        await planted.RUNS.wait()
+        for _ in range(int(load.REFUSALS_AT_ONCE)):
+            writer.write(SHORT)
+            assert 503 == Reply(await reader.readuntil(b"}")).status
+        writer.write(SHORT)
+        await asyncio.sleep(0.05)
+        waiting = len(waiting_now())
+        planted.GATE.set()
+        reply = Reply(await reader.readuntil(b"\r\n\r\n"))
+
+    assert (1, 204) == (waiting, reply.status)
+
+
+async def test_what_waits_can_be_given_up_or_added_to(busy: int, planted: Any) -> None:
+    """A connection that ends leaves nothing behind; one that sends more is read at once, and answered in order."""
+    async with opened(busy) as (_, writer):
+        writer.write(SHORT)
+        await asyncio.sleep(0.02)
+        before = len(waiting_now())
+    await asyncio.sleep(0.02)
+    after = len(waiting_now())
+    async with opened(busy) as (reader, writer):
+        for number in range(2):
+            writer.write(head(f"/waiting/number/{number}"))
+            await asyncio.sleep(0.02)
+        replies = [Reply(await reader.readuntil(b"\r\n\r\n")) for _ in range(2)]
+
+    assert (1, 0) == (before, after)
+    assert [204] * 2 == [each.status for each in replies]
+    assert [0, 1] == planted.SEEN
+
+
+def waiting_now() -> Sequence[Any]:
+    assert Load.current is not None
+    return Load.current.waiting

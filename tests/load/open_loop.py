@@ -21,6 +21,7 @@ __all__ = ("Outcome", "offer")
 CONNECTIONS = 1_000
 TICK_SECONDS = 0.002
 CONNECTING_AT_ONCE = 100
+PROBE, PROBE_SECONDS = b"GET /health/live HTTP/1.1\r\nHost: probe\r\n\r\n", 0.05
 
 
 class Outcome(msgspec.Struct):
@@ -38,6 +39,8 @@ class Outcome(msgspec.Struct):
     """Anything else, by status."""
     milliseconds: list[float] = []
     """What the served took."""
+    probes: list[float] = []
+    """Milliseconds that probes of its health took, sent one after the other meanwhile."""
     behind: list[float] = []
     """Milliseconds by which requests were sent later than they were due, of which the generator is to blame."""
 
@@ -61,8 +64,10 @@ class Offer:
             ]
             connections += [connection for _, connection in await asyncio.gather(*opening)]
         self.idle.extend(connections)
+        probing = asyncio.create_task(self._probe(port))
         await self._send_all()
         await asyncio.sleep(self.in_time)
+        probing.cancel()
         self.ended = True
         for connection in connections:
             connection.transport.abort()
@@ -77,6 +82,21 @@ class Offer:
                     outcome.behind.append((perf_counter() - due) * 1e3)
                     self.idle.popleft().send(due, next(self.requests))
             await asyncio.sleep(TICK_SECONDS)
+
+    async def _probe(self, port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            while True:
+                began = perf_counter()
+                writer.write(PROBE)
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = LENGTH.search(head)
+                await reader.readexactly(int(length[1]) if length else 0)
+                assert head[9:12] == b"200", head
+                self.outcome.probes.append((perf_counter() - began) * 1e3)
+                await asyncio.sleep(PROBE_SECONDS)
+        finally:
+            writer.close()
 
     def answered(self, due: float, status: bytes) -> None:
         outcome, seconds = self.outcome, perf_counter() - due

@@ -32,7 +32,6 @@ class Round(msgspec.Struct):
     """Requests a second, in a closed loop."""
     seconds_of_one: float
     """That the service computes for a request it serves."""
-    in_time: float
     points: list[Point]
     alone: Outcome
     """The largest offer, to a server that does nothing."""
@@ -47,6 +46,11 @@ class Round(msgspec.Struct):
         """At the largest offer, of the peak."""
         return self.goodput[-1] / max(self.goodput)
 
+    @property
+    def kept_computing(self) -> float:
+        """The same for what it computes, of which others on the machine take nothing away."""
+        return self.useful(self.points[-1]) / max(map(self.useful, self.points))
+
     def useful(self, point: Point) -> float:
         """Of what the service computes, for answers in time: others on the machine hardly disturb that."""
         return point.outcome.served * self.seconds_of_one / point.computed_seconds
@@ -60,8 +64,8 @@ class Round(msgspec.Struct):
 def table(rounds: Sequence[Round]) -> Table:
     """A line for each rate and round."""
     found = Table(
-        "offered", "in time", "of the peak", "refused", "late", "lost", "p50, p99 ms", "behind, ms", "refusal, µs",
-        "of the core", "useful", "load", title="Goodput of an open loop",
+        "offered", "in time", "of peak", "refused", "late", "lost", "p50, p99 ms", "behind", "health", "refusal, µs",
+        "useful", "load", title="Goodput of an open loop",
     )  # fmt: skip
     for points in zip(*(each.points for each in rounds), strict=True):
         for each, point in zip(rounds, points, strict=True):
@@ -71,7 +75,7 @@ def table(rounds: Sequence[Round]) -> Table:
             found.add_row(
                 f"{point.times:g} x {each.capacity:,.0f}/s", f"{each.goodput[number]:.2f}",
                 f"{each.goodput[number] / max(each.goodput):.0%}", *shares, spread(outcome.milliseconds),
-                spread(outcome.behind), refusal, f"{point.computed_seconds / (outcome.seconds + each.in_time):.0%}",
+                spread(outcome.behind), spread(outcome.probes), refusal,
                 f"{each.useful(point):.0%}", f"{point.load_average:.1f}",
             )  # fmt: skip
         found.add_section()

@@ -5,6 +5,8 @@ and log a request in order to refuse it costs a quarter of serving one.
 """
 
 import asyncio
+import re
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -23,9 +25,12 @@ __all__ = ("GuardedProtocol",)
 LARGEST_HEAD, MOST_HEADERS = 32_768, 100  # bytes
 HEAD_SECONDS, LINGER_SECONDS = 10.0, 5.0
 END = b"\r\n\r\n"
-BODILESS = (b"GET ", b"DELETE ")
+ANY_ID = b"00000000-0000-0000-0000-000000000000"
+LARGEST_WAITING = 4_096  # bytes
+METHODS = (b"GET ", b"DELETE ", b"POST ", b"PATCH ", b"PUT ")
+LENGTH = re.compile(rb"\ncontent-length: *(\d+)\r")
 # A head that has one of these is for the parser to judge.
-UNUSUAL = (b"\ncontent-length", b"\ntransfer-encoding", b"\nconnection: close", b"\nexpect", b"\nupgrade")
+UNUSUAL = (b"\ntransfer-encoding", b"\nconnection: close", b"\nexpect", b"\nupgrade")
 
 
 class MalformedRequest(AppError):
@@ -53,6 +58,8 @@ class GuardedProtocol(Protocol):
     _seen = _chunk = 0
     """Bytes since the head began, and of what came last."""
     _fault: AppError | None = None
+    _unread = b""
+    """A request that waits for others to end."""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -60,12 +67,18 @@ class GuardedProtocol(Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._wait(None)
+        self._take_back()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         load = Load.current
-        if load is not None and load.is_full(len(self.tasks) - metrics.in_progress) and self._sheds(load, data):
+        if self._unread:
+            data = self._take_back() + data
+        elif load is not None and load.is_full(self.pending) and self._sheds(load, data):
             return
+        self._read(data)
+
+    def _read(self, data: bytes) -> None:
         self._chunk = len(data)
         self._seen += self._chunk
         super().data_received(data)
@@ -124,37 +137,83 @@ class GuardedProtocol(Protocol):
             self.transport.close()
 
     def _sheds(self, load: Load, data: bytes) -> bool:
-        """Answer a request that came in one piece and has no body, without parsing it; others are refused later."""
+        """Whether to wait or to be refused is the lot of this one: a request in one piece, which is not parsed for it.
+
+        Others are refused later.
+        """
         cycle: Any = self.cycle
         is_busy = self._in_head or (cycle and (not cycle.response_complete or cycle.more_body))
         if is_busy or self.flow.write_paused or self.transport.is_closing():
             return False
-        if not data.startswith(BODILESS) or data.find(END) != len(data) - len(END):
+        if data.startswith(load.vital_starts) or not is_whole(data):
             return False
-        lowered = data.lower()
-        if any(each in lowered for each in UNUSUAL) or b" http/1.1\r\n" not in lowered:
-            return False
-        if data.startswith(load.vital_starts):
-            return False
-        self.transport.write(answer_of(load.refuse()))
-        metrics.request_ended("GET" if data.startswith(b"GET") else "DELETE", "(shed)", 503, 0.0)
+        self._unread = data
+        load.place(self)
         return True
+
+    @property
+    def pending(self) -> int:
+        return len(self.tasks) - metrics.in_progress
+
+    def serve(self) -> None:
+        data, self._unread = self._unread, b""
+        self._read(data)
+
+    def turn_away(self) -> None:
+        data, self._unread = self._unread, b""
+        if Load.current is not None and not self.transport.is_closing():
+            self.transport.write(answer_of(Load.current.refuse()))
+            metrics.request_ended(data[: data.find(b" ")].decode(), "(shed)", 503, 0.0)
+
+    def _take_back(self) -> bytes:
+        """What waited, if anything did, is read now or never."""
+        data, self._unread = self._unread, b""
+        if data and Load.current is not None:
+            Load.current.forget(self)
+        return data
+
+    def timeout_keep_alive_handler(self) -> None:
+        if self._unread:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+        else:
+            super().timeout_keep_alive_handler()
+
+
+def is_whole(data: bytes) -> bool:
+    """Whether this is one request with nothing unusual about it, and its body has come as well."""
+    end = data.find(END)
+    if end < 0 or len(data) > LARGEST_WAITING or not data.startswith(METHODS):
+        return False
+    head = data[: end + 2].lower()
+    if any(each in head for each in UNUSUAL) or b" http/1.1\r\n" not in head:
+        return False
+    length = LENGTH.search(head)
+    return len(data) - end - len(END) == (int(length[1]) if length else 0)
 
 
 def answer_of(error: AppError, more: bytes = b"") -> bytes:
-    identifier = str(uuid7())
+    headers = "".join(f"{name.lower()}: {value}\r\n" for name, value in error.headers.items())
+    answer = _answer(error.code, error.title, HTTPStatus(error.status), headers.encode() + more)
+    return answer.replace(ANY_ID, str(uuid7()).encode())
+
+
+@lru_cache(maxsize=64)
+def _answer(code: str, title: str, status: HTTPStatus, headers: bytes) -> bytes:
+    """With a place holder that is as long as an id: what many are told is not written anew for each."""
+    identifier = ANY_ID.decode()
     body = msgspec.json.encode(
         Problem(
-            type=f"urn:tenantry:problem:{error.code}",
-            title=error.title,
-            status=int(error.status),
-            detail=f"{error.title}.",
+            type=f"urn:tenantry:problem:{code}",
+            title=title,
+            status=int(status),
+            detail=f"{title}.",
             instance=f"urn:tenantry:request:{identifier}",
-            code=error.code,
+            code=code,
             request_id=identifier,
         )
     )
-    headers = "".join(f"{name.lower()}: {value}\r\n" for name, value in error.headers.items())
-    return b"%bcontent-type: %b\r\ncontent-length: %d\r\ncache-control: no-store\r\nx-request-id: %b\r\n%b%b\r\n%b" % (
-        STATUS_LINE[error.status], MEDIA_TYPE.encode(), len(body), identifier.encode(), headers.encode(), more, body,
+    return b"%bcontent-type: %b\r\ncontent-length: %d\r\ncache-control: no-store\r\nx-request-id: %b\r\n%b\r\n%b" % (
+        STATUS_LINE[status], MEDIA_TYPE.encode(), len(body), ANY_ID, headers, body,
     )  # fmt: skip

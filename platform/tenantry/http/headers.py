@@ -109,8 +109,8 @@ class OutermostLayer:
             return
         started = perf_counter()
         metrics.in_progress += 1
-        load, in_work = self.doors.load, 1
-        load.running += in_work
+        load, in_work = self.doors.load, True
+        load.running += 1
         record = start_request(request_id_of(scope), trace_id())
         status = size = 0
 
@@ -122,8 +122,8 @@ class OutermostLayer:
             elif message["type"] == "http.response.body":
                 size += len(message.get("body", b""))
                 if in_work and message.get("more_body", False):  # a stream is as slow as who takes it
-                    load.running -= in_work
-                    in_work = 0
+                    load.left()
+                    in_work = False
             await send(message)
 
         try:
@@ -140,7 +140,8 @@ class OutermostLayer:
             await send_problem(error, scope, receive, finishing_send)
         finally:
             metrics.in_progress -= 1
-            load.running -= in_work
+            if in_work:
+                load.left()
             finish(record, scope, status or "cancelled", size, perf_counter() - started)
 
     def _complete(self, message: HTTPResponseStartEvent, scope: Scope, identifier: str) -> None:
