@@ -93,7 +93,7 @@ def of_shape(route: HTTPRoute, handler: HTTPRouteHandler, promises: Promises) ->
 def tell(faults: Iterable[Fault], responses: dict[str, OpenAPIResponse | Reference]) -> None:
     """Add to the answers of an operation what each of these problems looks like."""
     by_status: dict[str, dict[str, Example | Reference]] = {}
-    for fault in sorted(faults, key=lambda fault: fault.__name__):
+    for fault in sorted(faults, key=place_of):
         members = example_of(fault)
         status = str(members["status"]) if fault is not AppError else "default"
         by_status.setdefault(status, {})[members["code"]] = Example(summary=members["title"], value=members)
@@ -102,6 +102,11 @@ def tell(faults: Iterable[Fault], responses: dict[str, OpenAPIResponse | Referen
         response = responses.setdefault(status, OpenAPIResponse(says, content={}))
         if isinstance(response, OpenAPIResponse) and response.content is not None:
             response.content.setdefault(MEDIA_TYPE, OpenAPIMediaType(PROBLEM)).examples = examples
+
+
+def place_of(fault: Fault) -> tuple[bool, bool, str]:
+    """Those of slices first, then the plainest of the platform."""
+    return fault.__module__.startswith("tenantry."), AppError not in fault.__bases__, fault.__name__
 
 
 def example_of(fault: Fault) -> dict[str, Any]:
