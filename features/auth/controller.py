@@ -12,8 +12,8 @@ from features.auth.dtos import ClientToken, Login, Reauthentication, TokenForm
 from features.auth.errors import (
     InvalidClient,
     InvalidCredentials,
-    InvalidDpopProof,
     InvalidGrant,
+    InvalidGrantProof,
     InvalidScope,
     InvalidTokenRequest,
     SecondFactorRequired,
@@ -70,7 +70,7 @@ class AuthController(Controller):
                 return await sessions.refresh(data.refresh_token or "", visitor)
             return await logins.log_in(Login(data.username or "", data.password or ""), visitor)
         except InvalidProof as error:
-            raise InvalidDpopProof(error.detail) from error
+            raise InvalidGrantProof(error.detail) from error
         except (InvalidCredentials, InvalidRefreshToken, SecondFactorRequired) as error:
             raise InvalidGrant(error.title) from error
 

@@ -1,3 +1,5 @@
+from typing import ClassVar
+
 from tenantry.errors import BadRequest, Unauthenticated
 
 
@@ -22,11 +24,13 @@ class InvalidChallenge(Unauthenticated):
 
 
 class OAuthError(BadRequest):
-    """RFC 6749 section 5.2: OAuth clients read the member `error`."""
+    """RFC 6749 section 5.2: OAuth clients read the member `error`, the code where no other is given."""
+
+    error: ClassVar[str | None] = None
 
     def __init__(self, description: str | None = None) -> None:
         told = description or self.title
-        super().__init__(told, error=self.code, error_description=told)
+        super().__init__(told, error=self.error or self.code, error_description=told)
 
 
 class InvalidGrant(OAuthError):
@@ -39,9 +43,10 @@ class InvalidTokenRequest(OAuthError):
     title = "The request for a token contradicts itself"
 
 
-class InvalidDpopProof(OAuthError):
-    code = "invalid_dpop_proof"
-    title = "The DPoP proof is missing or not valid"
+class InvalidGrantProof(OAuthError):
+    code = "invalid_grant_proof"
+    title = "The DPoP proof that came with the grant is not valid"
+    error = "invalid_dpop_proof"
 
 
 class InvalidScope(OAuthError):

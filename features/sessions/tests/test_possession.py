@@ -246,6 +246,17 @@ async def test_switch_keeps_the_binding(holder: Holder, acme: TenantHandle) -> N
     assert problem(401, "invalid_dpop_proof") == await holder.api.bearing(switched.json()["access_token"]).get(MINE)
 
 
+async def test_form_of_oauth(holder: Holder, world: World) -> None:
+    """OAuth clients get bound tokens by their own form, and are told of a bad proof as they know it."""
+    ada = await world.account()
+    form = {"grant_type": "password", "username": ada.email, "password": ada.password}
+    proofs = [holder.proof("POST", "/auth/token"), holder.proof("POST", "/auth/login")]
+    bound, refused = [await holder.api.post("/auth/token", data=form, headers={"DPoP": proof}) for proof in proofs]
+
+    assert "DPoP" == bound.json()["token_type"]
+    assert problem(400, "invalid_grant_proof", error="invalid_dpop_proof") == refused
+
+
 async def test_cookies_are_bound_to_no_key(holder: Holder, settings: Settings, world: World) -> None:
     """A browser sends them without any proof, so asking for both is refused."""
     headers = {"X-Session-Mode": "cookie", "Origin": settings.base_url, "Sec-Fetch-Site": "same-origin"}
