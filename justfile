@@ -161,7 +161,7 @@ clean:
     rm -rf build dist htmlcov .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
     find features platform tests migrations -type d -name __pycache__ -prune -exec rm -rf {} +
 
-# A place of their own for the packages of one extra, so that the service does not load them
+# A place of their own for the packages of one lock, so that the service does not load them
 [private]
 [no-exit-message]
 tools extra: setup
@@ -173,7 +173,8 @@ tools extra: setup
     python=.{{ extra }}/venv/bin/python
     .venv/bin/uv venv --quiet --allow-existing --python .venv/bin/python .{{ extra }}/venv
     .venv/bin/uv pip sync --quiet --system-certs --require-hashes --python "$python" requirements-{{ extra }}.lock
-    .venv/bin/uv pip install --quiet --no-deps --no-build-isolation --python "$python" --editable .
+    # Node runs nothing of ours.
+    [ {{ extra }} = node ] || .venv/bin/uv pip install --quiet --no-deps --no-build-isolation --python "$python" --editable .
 
 # Create .venv from the lock, or update it when that changed; other recipes do it by themselves
 [group('upkeep')]
