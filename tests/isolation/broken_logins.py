@@ -9,6 +9,10 @@ def asks_for_nothing_fresh() -> None:
     patch("tenantry.http.visit.Gate._require_fresh", lambda *_: None).start()
 
 
+def believes_old_proofs() -> None:
+    patch("tenantry.oidc.id_token.is_fresh", lambda *_: True).start()
+
+
 def answers(place: str, value: object) -> Callable[[], None]:
     """Let a coroutine function answer this, whatever it is asked."""
 

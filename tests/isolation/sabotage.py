@@ -215,7 +215,13 @@ IN_CODE = {
             FACTORS,
             code=broken_logins.answers("features.mfa.repository.TotpRepository.redeem", True),
         ),
-        Sabotage("guesses are not counted", FACTORS, code=broken_logins.answers("features.mfa.service._passes", True)),
+        Sabotage("guesses are not counted", FACTORS, code=broken_logins.answers("tenantry.limits.guesses._take", None)),
+        Sabotage("a provider's proof may be old", ("features/sso",), code=broken_logins.believes_old_proofs),
+        Sabotage(
+            "what was a person's stays",
+            ("tests/contract/test_departure.py",),
+            code=broken_logins.answers("features.me.service.forget_belongings", None),
+        ),
         Sabotage(
             "a passkey's signature works twice",
             PASSKEYS,

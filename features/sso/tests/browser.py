@@ -10,7 +10,7 @@ from litestar import Litestar
 
 from features.sso.controller import COOKIE
 from tenantry.feature import API_PREFIX
-from tenantry.testing import Account, asgi_client
+from tenantry.testing import Account, asgi_client, elsewhere
 
 __all__ = ("RETURN_URLS", "Browser", "query_of")
 
@@ -26,7 +26,7 @@ class Browser:
     @classmethod
     @asynccontextmanager
     async def of(cls, app: Litestar) -> AsyncIterator["Browser"]:
-        async with asgi_client(app, url="https://testserver") as client:
+        async with asgi_client(app, address=elsewhere(), url="https://testserver") as client:
             yield cls(client)
 
     def as_(self, account: Account) -> None:
