@@ -46,7 +46,7 @@ from tests.load.wired import Wire
 
 PATH = f"{API_PREFIX}/projects"
 DATABASE, HOME = "ADDED_COST_DATABASE", "ADDED_COST_HOME"
-ROUNDS, WARM_UP, CALLS = 5, 40, 15
+ROUNDS, WARM_UP, CALLS = 5, 150, 15
 MODULE = "tests.load.added_cost"
 RESULTS, ON, OFF = "results.json", "on", "off"
 FIRST = "GET: ETag"
