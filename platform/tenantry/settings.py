@@ -150,7 +150,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, msgspec.Meta(ge=1, le=64), about("Passwords hashed at the same time, per worker")
     ] = 2
     requests_at_once: Annotated[
-        int, msgspec.Meta(ge=1, le=100_000), about("Requests in work at the same time, per worker; beyond, 503")
+        int, msgspec.Meta(ge=1, le=100_000), about("Requests in work or waiting for it, per worker; beyond, 503")
     ] = 500
     allowed_hosts: Annotated[
         str,
