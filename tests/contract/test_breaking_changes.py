@@ -112,8 +112,8 @@ BREAKS: dict[str, tuple[Change, str]] = {
         f"GET {ONE} 200 ETag: is gone",
     ),
     "media type": (
-        lambda it: it["paths"][ONE]["patch"]["requestBody"]["content"].pop("application/merge-patch+json"),
-        f"PATCH {ONE} request: is never application/merge-patch+json now",
+        lambda it: it["paths"][ONE]["patch"]["requestBody"]["content"].pop("application/json"),
+        f"PATCH {ONE} request: is never application/json now",
     ),
 }
 

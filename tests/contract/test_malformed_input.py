@@ -44,7 +44,8 @@ def targets(document: dict[str, Any]) -> Iterator[Target]:
     for path, item in document["paths"].items():
         for method, operation in item.items():
             for media_type, media in operation.get("requestBody", {}).get("content", {}).items():
-                schema = media["schema"].get("oneOf", [media["schema"]])[0]
+                schema = media["schema"]
+                schema = (schema.get("oneOf") or schema.get("anyOf") or [schema])[0]
                 fields = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]].get("properties", {})
                 yield Target(method.upper(), re.sub(r"{\w+}", str(new_id()), path), list(fields), media_type)
 

@@ -3,7 +3,7 @@
 from typing import Any, get_type_hints
 
 import msgspec
-from litestar import Response
+from litestar import MediaType, Response
 from litestar.di import Provide
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.status_codes import HTTP_204_NO_CONTENT
@@ -68,7 +68,7 @@ def plan_of(handler: BaseRouteHandler) -> RoutePlan:
         is_public=policy is None or isinstance(policy, Public),
         is_limited=policy is not None and not (isinstance(policy, Public) and policy.vital),
         limit=Limit(_name_of(handler), policy.rate) if policy is not None and policy.rate is not None else None,
-        produces=_produces(handler) if policy is not None else None,
+        produces=_produces(handler, policy) if policy is not None else None,
         takes_body="data" in handler.parsed_fn_signature.parameters,
         is_repeatable=_is_repeatable(handler),
     )
@@ -80,11 +80,13 @@ def _name_of(handler: BaseRouteHandler) -> str:
     return f"{module[-2] if len(module) > 1 else module[0]}.{handler.handler_name}"
 
 
-def _produces(handler: BaseRouteHandler) -> str | None:
+def _produces(handler: BaseRouteHandler, policy: Policy) -> str | None:
     if not isinstance(handler, HTTPRouteHandler) or handler.status_code == HTTP_204_NO_CONTENT:
         return None
     # Litestar leaves it empty where the response says it itself.
-    return str(getattr(handler.media_type, "value", handler.media_type)) or None
+    media_type = str(getattr(handler.media_type, "value", handler.media_type)) or None
+    # Of a probe the status counts, and it asks for whatever its maker thought of.
+    return None if isinstance(policy, Public) and policy.vital and media_type == MediaType.JSON.value else media_type
 
 
 def _is_repeatable(handler: BaseRouteHandler) -> bool:
