@@ -22,6 +22,7 @@ from features.tenants.api import tenants_of
 from tenantry.config import Settings
 from tenantry.db.database import Database
 from tenantry.db.session import UnitOfWork
+from tenantry.ids import new_id
 from tenantry.limits.rate import Rate
 from tenantry.limits.throttles import Throttles, TooManyAttempts, throttle_key
 from tenantry.mail import Mailer
@@ -108,11 +109,11 @@ class PasswordResetService:
         mail = self.mailer.write("reset_password", email, link=link, minutes=LINK_LIFETIME // timedelta(minutes=1))
         async with self.database.transaction() as unit_of_work:
             found = await credentials_of(unit_of_work, email)
-            if found is None or found.disabled:
-                await self.mailer.send_nothing(unit_of_work)
-                return
-            await PasswordResetRepository(unit_of_work).add(found.user_id, digest(token), LINK_LIFETIME)
-            await self.mailer.send(mail, unit_of_work)
+            owner = found.user_id if found and not found.disabled else None
+            await PasswordResetRepository(unit_of_work).add(owner or new_id(), digest(token), LINK_LIFETIME)
+            await (self.mailer.send(mail, unit_of_work) if owner else self.mailer.send_nothing(unit_of_work))
+        if owner is None:
+            return
         if not self.settings.is_production:
             _log.info("mail.link", link=link)
 
