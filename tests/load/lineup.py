@@ -98,6 +98,7 @@ class Lineup:
             token_private_key=pem(self.key)[0],
             key_encryption_key=SECRETS_KEY,
             public_url=ISSUER,
+            allowed_hosts="127.0.0.1",
             smtp_url="smtp://127.0.0.1:25",  # production wants one; no scenario sends mail
         )
         served = environment_of(settings) | {"TENANTRY_PORT": "{port}"} | environment
