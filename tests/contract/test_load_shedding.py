@@ -10,6 +10,8 @@ import pytest
 from litestar import Litestar
 
 from tenantry.config import Settings
+from tenantry.http import guarded
+from tenantry.http.guarded import is_whole
 from tenantry.limits import load
 from tenantry.limits.load import Load
 from tests.contract.sockets import Reply, exchange, listening, opened
@@ -172,6 +174,45 @@ async def test_nothing_stays_counted(served: Served, planted: Any) -> None:
     assert 0 == current.running
 
 
+@pytest.mark.parametrize(
+    "framing",
+    [
+        "Content-Length: 36 \r\n",
+        "Content-Length:\t36\r\n",
+        "Content-Length : 36\r\n",
+        "Content-Length: +36\r\n",
+        "Content-Length: 0\r\nContent-Length: 36\r\n",
+        "Content-Length: 36\r\nX-Y: z\r\nContent-Length: 0\r\n",
+        "X-Y: z\r\n Content-Length: 36\r\n",
+        "Transfer-Encoding : chunked\r\n",
+        "X-Y: z\nContent-Length: 36\r\n",
+    ],
+)
+def test_where_a_request_ends_is_beyond_doubt(framing: str) -> None:
+    """What is refused unparsed has a length that everybody reads alike: else its body could count as a request."""
+    doubtful = head("/waiting/short", "POST", framing)
+
+    assert not is_whole(doubtful)
+    assert is_whole(head("/waiting/short", "POST", "Content-Length: 0\r\n"))
+
+
+async def test_body_is_no_request(served: Served, planted: Any) -> None:
+    """A body that follows the refusal of its head is read as what it is, however its length was written."""
+    hidden = head("/waiting/number/7")
+    async with listening(served.app) as port, opened(port) as (_, blocks), opened(port) as (reader, writer):
+        blocks.write(LONG)
+        await planted.RUNS.wait()
+        writer.write(head("/waiting/short", "POST", f"Content-Length: {len(hidden)} \r\n"))
+        refused = Reply(await reader.readuntil(b"}"))
+        planted.GATE.set()
+        await asyncio.sleep(0.05)
+        writer.write(hidden)
+        await asyncio.sleep(0.1)
+
+    assert refused.status in (400, 503)
+    assert [] == planted.SEEN
+
+
 @pytest.fixture
 async def busy(roomy: Served, planted: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     """The port of a service whose one request runs until the gate opens."""
@@ -183,8 +224,11 @@ async def busy(roomy: Served, planted: Any, monkeypatch: pytest.MonkeyPatch) -> 
         planted.GATE.set()
 
 
-async def test_who_came_last_is_served_first(busy: int, planted: Any) -> None:
-    """What finds no room waits for it without being refused, and what came first waits longest."""
+async def test_who_came_last_is_served_first(busy: int, planted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What finds no room waits for it without being refused, and what came first waits longest: for room, not for the
+    next sweep.
+    """
+    monkeypatch.setattr(load, "SWEEP_SECONDS", 60.0)
     async with opened(busy) as (first, one), opened(busy) as (second, two), opened(busy) as (third, three):
         for number, writer in enumerate((one, two, three)):
             writer.write(head(f"/waiting/number/{number}"))
@@ -236,6 +280,52 @@ async def test_refusals_are_rationed(served: Served, planted: Any, monkeypatch: 
         reply = Reply(await reader.readuntil(b"\r\n\r\n"))
 
     assert (1, 204) == (waiting, reply.status)
+
+
+async def test_one_sweep_is_to_come(busy: int, planted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often the queue is emptied and filled, it is swept in one rhythm, by which the event loop is judged."""
+    current = Load.current
+    assert current is not None
+    sweeps: list[float] = []
+    monkeypatch.setattr(load, "SWEEP_SECONDS", 0.05)
+    monkeypatch.setattr(current, "_adapt", sweeps.append)
+    began = asyncio.get_running_loop().time()
+    for _ in range(20):
+        async with opened(busy) as (_, writer):
+            writer.write(SHORT)
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.005)
+    most = (asyncio.get_running_loop().time() - began) / 0.05
+
+    assert 0 < len(sweeps) <= most + 1
+    assert min(sweeps) > -0.01
+
+
+async def test_who_waits_is_not_idle(busy: int, planted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time that a connection has for its first request does not end while one of it waits."""
+    monkeypatch.setattr(guarded, "HEAD_SECONDS", 0.1)
+    monkeypatch.setattr(load, "STALE_SECONDS", 60.0)
+    async with opened(busy) as (reader, writer):
+        writer.write(SHORT)
+        await asyncio.sleep(0.3)
+        planted.GATE.set()
+        reply = Reply(await reader.readuntil(b"\r\n\r\n"))
+
+    assert 204 == reply.status
+
+
+async def test_who_waits_is_served_before_the_end(busy: int, planted: Any) -> None:
+    """A worker that stops answers what waits, as it does what is in work."""
+    async with opened(busy) as (reader, writer):
+        writer.write(SHORT)
+        await asyncio.sleep(0.02)
+        [(_, connection)] = waiting_now()
+        connection.shutdown()
+        planted.GATE.set()
+        reply = Reply(await reader.readuntil(b"\r\n\r\n"))
+
+    assert 204 == reply.status
+    assert 0 == len(waiting_now())
 
 
 async def test_what_waits_can_be_given_up_or_added_to(busy: int, planted: Any) -> None:

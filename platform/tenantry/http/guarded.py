@@ -28,9 +28,9 @@ END = b"\r\n\r\n"
 ANY_ID = b"00000000-0000-0000-0000-000000000000"
 LARGEST_WAITING = 4_096  # bytes
 METHODS = (b"GET ", b"DELETE ", b"POST ", b"PATCH ", b"PUT ")
-LENGTH = re.compile(rb"\ncontent-length: *(\d+)\r")
+LENGTH = re.compile(rb"\ncontent-length: ?(\d{1,9})\r\n")
 # A head that has one of these is for the parser to judge.
-UNUSUAL = (b"\ntransfer-encoding", b"\nconnection: close", b"\nexpect", b"\nupgrade")
+UNUSUAL = (b"\ntransfer-encoding", b"\nconnection: close", b"\nexpect", b"\nupgrade", b"\n ", b"\n\t")
 
 
 class MalformedRequest(AppError):
@@ -148,6 +148,7 @@ class GuardedProtocol(Protocol):
         if data.startswith(load.vital_starts) or not is_whole(data):
             return False
         self._unread = data
+        self._wait(None)  # who waits is not idle
         load.place(self)
         return True
 
@@ -163,7 +164,14 @@ class GuardedProtocol(Protocol):
         data, self._unread = self._unread, b""
         if Load.current is not None and not self.transport.is_closing():
             self.transport.write(answer_of(Load.current.refuse()))
+            self._wait(HEAD_SECONDS)
             metrics.request_ended(data[: data.find(b" ")].decode(), "(shed)", 503, 0.0)
+
+    def shutdown(self) -> None:
+        """Who waits is served as those are who are in work."""
+        if self._unread:
+            self._read(self._take_back())
+        super().shutdown()
 
     def _take_back(self) -> bytes:
         """What waited, if anything did, is read now or never."""
@@ -182,15 +190,23 @@ class GuardedProtocol(Protocol):
 
 
 def is_whole(data: bytes) -> bool:
-    """Whether this is one request with nothing unusual about it, and its body has come as well."""
+    """Whether this is one request with nothing unusual about it, and its body has come as well.
+
+    If there is the least doubt where it ends, the parser has to judge: what it would take for the next request must not
+    be taken for a part of this one, nor the other way round.
+    """
     end = data.find(END)
     if end < 0 or len(data) > LARGEST_WAITING or not data.startswith(METHODS):
         return False
     head = data[: end + 2].lower()
-    if any(each in head for each in UNUSUAL) or b" http/1.1\r\n" not in head:
+    if any(each in head for each in UNUSUAL) or head.count(b"\n") != head.count(b"\r\n"):
         return False
-    length = LENGTH.search(head)
-    return len(data) - end - len(END) == (int(length[1]) if length else 0)
+    lengths = LENGTH.findall(head)
+    if len(lengths) > 1 or head.count(b"content-length") != len(lengths):
+        return False
+    if not head[: head.find(b"\r")].endswith(b" http/1.1"):
+        return False
+    return len(data) - end - len(END) == int(lengths[0] if lengths else 0)
 
 
 def answer_of(error: AppError, more: bytes = b"") -> bytes:

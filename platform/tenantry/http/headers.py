@@ -5,6 +5,7 @@ It wraps the whole application, so 404, 405, 413 and 500 pass through it as well
 
 import re
 from collections.abc import Iterable
+from http import HTTPStatus
 from time import perf_counter
 from typing import Literal
 
@@ -122,7 +123,7 @@ class OutermostLayer:
             elif message["type"] == "http.response.body":
                 size += len(message.get("body", b""))
                 if in_work and message.get("more_body", False):  # a stream is as slow as who takes it
-                    load.left()
+                    load.left(served=True)
                     in_work = False
             await send(message)
 
@@ -141,7 +142,7 @@ class OutermostLayer:
         finally:
             metrics.in_progress -= 1
             if in_work:
-                load.left()
+                load.left(served=0 < status < HTTPStatus.INTERNAL_SERVER_ERROR)
             finish(record, scope, status or "cancelled", size, perf_counter() - started)
 
     def _complete(self, message: HTTPResponseStartEvent, scope: Scope, identifier: str) -> None:

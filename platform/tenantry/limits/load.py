@@ -57,7 +57,8 @@ class Load:
         """With the moment each came; the newest is the last."""
         self._refusals = REFUSALS_AT_ONCE
         self._admits = False
-        self._sweep_due = 0.0
+        self._sweep_due: float | None = None
+        """The one sweep that is to come, while anybody waits."""
         self._told = 0.0
 
     def is_full(self, pending: int) -> bool:
@@ -69,7 +70,7 @@ class Load:
         if has_room or (self._refusals < 1 and len(self.waiting) < 2 * self.most):
             self._wait(request)
             return
-        self._refusals -= 1
+        self._refusals = max(0.0, self._refusals - 1)
         if self.waiting and self._age() > STALE_SECONDS:
             self.waiting.popleft()[1].turn_away()
             self._wait(request)
@@ -79,13 +80,16 @@ class Load:
     def forget(self, request: Waiting) -> None:
         self.waiting = deque(each for each in self.waiting if each[1] is not request)
 
-    def left(self) -> None:
+    def left(self, *, served: bool) -> None:
         """One that was in work is done."""
         self.running -= 1
-        self._refusals = min(REFUSALS_AT_ONCE, self._refusals + REFUSALS_PER_ANSWER)
+        if served:
+            self._refusals = min(REFUSALS_AT_ONCE, self._refusals + REFUSALS_PER_ANSWER)
         if self.waiting and not self._admits:
             self._admits = True
-            asyncio.get_running_loop().call_soon(self._admit)
+            # Only after the next turn is its task none of those that `pending` counts.
+            loop = asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, self._admit)
 
     def refuse(self) -> Overloaded:
         """Count one that is sent away. Not all come back in the same second."""
@@ -96,7 +100,7 @@ class Load:
         return Overloaded(retry_after=1 + self.shed % 3)
 
     def _wait(self, request: Waiting) -> None:
-        if not self.waiting:
+        if self._sweep_due is None:
             self._sweep_later()
         self.waiting.append((monotonic(), request))
 
@@ -115,7 +119,9 @@ class Load:
 
     def _sweep(self) -> None:
         """Also where nothing ends that others wait for, everybody gets an answer."""
+        assert self._sweep_due is not None
         self._adapt(monotonic() - self._sweep_due)
+        self._sweep_due = None
         while self.waiting and (age := self._age()) > STALE_SECONDS:
             if self._refusals < 1 and age < LONGEST_WAIT_SECONDS:
                 break
