@@ -9,15 +9,17 @@ from typing import Any
 
 import httpx
 import jwt
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import get_default_algorithms
 
+from tenantry.app import create_app
 from tenantry.clock import frozen_at, now
 from tenantry.config import Settings
 from tenantry.ids import new_id
 from tenantry.security.possession import base64url
-from tenantry.testing import Account, Api, TenantHandle, World, problem
+from tenantry.testing import Account, Api, TenantHandle, World, asgi_client, problem
 
 MINE = "/auth/sessions"
 Change = Callable[[dict[str, Any], dict[str, Any]], object]
@@ -84,8 +86,9 @@ async def test_stolen_token_is_worth_nothing(holder: Holder, thief: Holder, api:
         await api.get(MINE, headers={"Cookie": f"__Host-tenantry-access={token}"}),
         await thief.get(MINE, token),
         await holder.get(MINE, token, scheme="Bearer"),
+        await holder.get(MINE, token, holder.proof("GET", MINE, ""), scheme="Bearer"),
     ]
-    assert [problem(401, "invalid_dpop_proof")] * 5 == stolen
+    assert [problem(401, "invalid_dpop_proof")] * 6 == stolen
     assert stolen[0].headers["www-authenticate"].startswith('DPoP error="invalid_dpop_proof", algs="ES256 ')
 
 
@@ -244,6 +247,18 @@ async def test_switch_keeps_the_binding(holder: Holder, acme: TenantHandle) -> N
 
     assert "DPoP" == switched.json()["token_type"]
     assert problem(401, "invalid_dpop_proof") == await holder.api.bearing(switched.json()["access_token"]).get(MINE)
+
+
+async def test_service_below_a_path(settings: Settings, world: World) -> None:
+    """Where a proxy takes a part of the public address away, clients write the whole of it into their proofs."""
+    address = "https://api.example/tenantry"
+    service = create_app(msgspec.structs.replace(settings, public_url=address))
+    async with service.lifespan(), asgi_client(service) as client:
+        holder = Holder(Api(client), address)
+        answer = await holder.log_in(await world.account())
+        mine = await holder.get(MINE, answer.json()["access_token"])
+
+    assert (200, 200) == (answer.status_code, mine.status_code)
 
 
 async def test_form_of_oauth(holder: Holder, world: World) -> None:

@@ -29,12 +29,15 @@ from tenantry.security.api_keys import InvalidApiKey
 from tenantry.security.browser import CsrfFailed
 from tenantry.security.cursors import InvalidCursor
 from tenantry.security.keys import InvalidToken
+from tenantry.security.possession import InvalidProof
 
 __all__ = ("Fault", "faults_of", "tell")
 
 Fault = type[Exception]
 PROBLEM = Reference("#/components/schemas/Problem")
-OF_SESSIONS = (Unauthenticated, InvalidToken, denials.SessionEnded, denials.AccountDisabled, CsrfFailed)
+OF_SESSIONS = (
+    Unauthenticated, InvalidToken, InvalidProof, denials.SessionEnded, denials.AccountDisabled, CsrfFailed,
+)  # fmt: skip
 OF_MEMBERS = (
     InvalidApiKey, denials.ApiKeyRevoked, denials.ApiKeyExpired, denials.TenantRequired, denials.NotAMember,
     denials.TenantSuspended, denials.TenantDeleting, denials.PermissionMissing, denials.ScopeMissing,
@@ -67,6 +70,8 @@ def of_policy(policy: Policy | None) -> Iterator[Fault]:
         yield from OF_MEMBERS
     if isinstance(policy, SignedIn) or (isinstance(policy, Allow) and policy.fresh_auth is True):
         yield SessionRequired
+    if isinstance(policy, SignedIn) and not policy.confined:
+        yield denials.SessionConfined
     if isinstance(policy, Allow | SignedIn) and policy.fresh_auth:
         yield FreshAuthRequired
 

@@ -1,5 +1,7 @@
 """The gate before every route: enforces its policy, and opens its unit of work."""
 
+from urllib.parse import urlsplit
+
 from litestar import Litestar
 from litestar.config.app import AppConfig
 from litestar.di import Provide
@@ -31,7 +33,7 @@ class GatePlugin(InitPlugin):
 
     def __init__(self, settings: Settings, tokens: TokenService, limiter: Limiter, readiness: Readiness) -> None:
         self.browser = BrowserMode(settings, tokens)
-        self.possession = Possession(self.browser.own, limiter.is_first)
+        self.possession = Possession(self.browser.own, urlsplit(settings.base_url).path.rstrip("/"), limiter.is_first)
         self.gate = Gate(tokens, self.browser, self.possession, limiter, settings)
         self.short: ShortWay | None = None
         readiness.add("permissions", self._check_permissions)

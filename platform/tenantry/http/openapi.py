@@ -35,7 +35,10 @@ SECURITY_SCHEMES = {
         type="http",
         scheme="bearer",
         bearer_format="JWT",
-        description="An access token or an API key that you have already.",
+        description=(
+            "An access token or an API key that you have already. A token that is bound to a key of yours (RFC 9449)"
+            " goes into `Authorization: DPoP …` instead, with a proof in the header `DPoP`."
+        ),
     ),
     "ApiKey": SecurityScheme(
         type="apiKey", name="X-API-Key", security_scheme_in="header", description="An API key, `tny_…`."

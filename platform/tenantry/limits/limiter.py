@@ -42,8 +42,15 @@ PLAN_LIMITS = {plan.encode(): Limit(TENANT, Rate(times, MINUTE)) for plan, times
 
 
 class Limiter:
-    def __init__(self, counter: Counter, *, anonymous: Limit | None = None, credential: Limit | None = None) -> None:
-        self._counter = counter
+    def __init__(
+        self,
+        counter: Counter,
+        *,
+        once: Counter | None = None,
+        anonymous: Limit | None = None,
+        credential: Limit | None = None,
+    ) -> None:
+        self._counter, self._once = counter, once or counter
         self._anonymous, self._credential = anonymous, credential
         self.plans = PlanMemory()
         self._agreed: dict[bytes | None, None] = {}
@@ -112,12 +119,11 @@ class Limiter:
 
     async def is_first(self, key: str, within: timedelta) -> bool:
         """Whether nobody has asked for the same within that time, as far as workers can tell each other."""
-        outcome = await self._take([ask(Limit("once", Rate(1, within)), key, key)])
+        outcome = await taken(self._once, [ask(Limit("once", Rate(1, within)), "", key)])
         return outcome is not None and outcome.refused is None
 
     async def _take(self, asks: Sequence[Ask]) -> Outcome | None:
-        outcome = self._counter.take(asks)
-        return outcome if isinstance(outcome, Outcome) else await outcome
+        return await taken(self._counter, asks)
 
     def _conclude(self, scope: Scope, asks: list[Ask], outcome: Outcome | None, principal: Principal | None) -> None:
         if outcome is None:
@@ -133,3 +139,8 @@ class Limiter:
             if limit.name == TENANT:
                 raise PlanRateExceeded(wait, quota="requests_per_minute", limit=limit.rate.times, plan=owner)
             raise RateLimited(wait, policy=limit.name, limit=limit.rate.times)
+
+
+async def taken(counter: Counter, asks: Sequence[Ask]) -> Outcome | None:
+    outcome = counter.take(asks)
+    return outcome if isinstance(outcome, Outcome) else await outcome

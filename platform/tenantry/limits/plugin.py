@@ -23,13 +23,15 @@ class LimitsPlugin(InitPlugin):
             anonymous = ANONYMOUS_IN_PRODUCTION if settings.is_production else 0
         self._close = None
         counter: Counter = (local := LocalCounter())
+        once: Counter = LocalCounter()  # of its own, so that neither pushes out what the other has counted
         if settings.redis_url is not None:
             from tenantry.limits.redis_counter import RedisCounter
 
-            counter = redis = RedisCounter(settings.redis_url, local)
+            counter = once = redis = RedisCounter(settings.redis_url, local)
             self._close = redis.close
         self.limiter = Limiter(
             counter,
+            once=once,
             anonymous=per_minute("address", anonymous),
             credential=per_minute("credential", settings.credential_requests_per_minute),
         )

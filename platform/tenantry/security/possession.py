@@ -55,9 +55,9 @@ IsFirst = Callable[[str, timedelta], Awaitable[bool]]
 class Possession:
     """What proofs have to say, and that each is good once."""
 
-    def __init__(self, origins: frozenset[str], is_first: IsFirst) -> None:
-        self._origins = origins
-        """Of this service, as its clients know it."""
+    def __init__(self, origins: frozenset[str], base_path: str, is_first: IsFirst) -> None:
+        self._origins, self._base_path = origins, base_path
+        """Of this service, as its clients know it: a proxy may take the path away."""
         self._is_first = is_first
 
     async def demand(self, scope: Scope, thumbprint: str) -> None:
@@ -67,7 +67,9 @@ class Possession:
             InvalidProof
         """
         credential = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-        told = base64url(hashlib.sha256(presented(credential)).digest())
+        if not (token := presented(credential)):
+            raise InvalidProof("Send the token as `Authorization: DPoP`.")
+        told = base64url(hashlib.sha256(token).digest())
         if not hmac.compare_digest(await self.thumbprint(scope, token_hash=told) or "", thumbprint):
             raise InvalidProof
 
@@ -97,7 +99,8 @@ class Possession:
         if claims["htm"] != scope.get("method"):
             raise InvalidProof("`htm` is another method.")
         address = urlsplit(claims["htu"])
-        if origin_of(claims["htu"]) not in self._origins or unquote(address.path) != scope["path"]:
+        paths = (scope["path"], self._base_path + scope["path"])
+        if origin_of(claims["htu"]) not in self._origins or unquote(address.path) not in paths:
             raise InvalidProof("`htu` is another address.")
         if type(claims["iat"]) is not int or not 0 < len(claims["jti"]) <= LONGEST_ID:
             raise InvalidProof
