@@ -21,20 +21,18 @@ HEADERS = {"Add-Padding": "true", "User-Agent": "tenantry", "Accept": "text/plai
 class BreachedPasswords:
     """It fails open: while the service does not answer, people can still choose a password, and it is logged."""
 
-    def __init__(self, url: str | None, timeout_seconds: float) -> None:
-        self._url = url.rstrip("/") if url else None
+    def __init__(self, url: str, timeout_seconds: float) -> None:
+        self._url = url.rstrip("/")
         self._timeout = timeout_seconds
-        self._client = httpx.AsyncClient(headers=HEADERS, timeout=timeout_seconds) if url else None
+        self._client = httpx.AsyncClient(headers=HEADERS, timeout=timeout_seconds)
 
     async def include(self, password: str) -> bool:
-        if self._client is None:
-            return False
         digest = hashlib.sha1(password.encode(), usedforsecurity=False).hexdigest().upper()
         prefix, suffix = digest[:PREFIX_LENGTH], digest[PREFIX_LENGTH:]
         try:
             # httpx's own timeout counts anew for each piece of the answer.
             async with asyncio.timeout(self._timeout):
-                lines = (await self._range(self._client, prefix)).splitlines()
+                lines = (await self._range(prefix)).splitlines()
             counts = dict(line.strip().upper().split(":", 1) for line in lines if line.strip())
             return int(counts.get(suffix, 0)) > 0
         except (httpx.HTTPError, TimeoutError, ValueError) as error:
@@ -42,11 +40,10 @@ class BreachedPasswords:
             return False
 
     async def close(self) -> None:
-        if self._client is not None:
-            await self._client.aclose()
+        await self._client.aclose()
 
-    async def _range(self, client: httpx.AsyncClient, prefix: str) -> str:
-        async with client.stream("GET", f"{self._url}/range/{prefix}") as response:
+    async def _range(self, prefix: str) -> str:
+        async with self._client.stream("GET", f"{self._url}/range/{prefix}") as response:
             if response.status_code != httpx.codes.OK:
                 raise ValueError(f"status {response.status_code}")
             answer = bytearray()

@@ -13,7 +13,6 @@ from typing import Annotated
 import msgspec
 
 from tenantry.errors import Unprocessable
-from tenantry.security.breaches import BreachedPasswords
 from tenantry.settings import Settings
 
 __all__ = ("NewPassword", "NewPasswords", "common_passwords")
@@ -54,7 +53,12 @@ class NewPasswords:
     def __init__(self, settings: Settings) -> None:
         self._common = common_passwords()
         self._words = [PRODUCT, *settings.password_words.split(",")]
-        self._breached = BreachedPasswords(settings.breached_passwords_url, settings.breached_passwords_timeout_seconds)
+        self._breached = None
+        if url := settings.breached_passwords_url:
+            # Its HTTP client is loaded where it is wanted.
+            from tenantry.security.breaches import BreachedPasswords
+
+            self._breached = BreachedPasswords(url, settings.breached_passwords_timeout_seconds)
 
     async def check(self, password: str, *, about: Iterable[str]) -> None:
         """`about`: the person's name and addresses, and the names of what they belong to.
@@ -68,11 +72,12 @@ class NewPasswords:
         left = without(plain, words_of([*self._words, *about]))
         if left != plain and (len(left) < SHORTEST or left in self._common):
             raise PersonalPassword
-        if await self._breached.include(password):
+        if self._breached is not None and await self._breached.include(password):
             raise BreachedPassword
 
     async def close(self) -> None:
-        await self._breached.close()
+        if self._breached is not None:
+            await self._breached.close()
 
 
 def common_passwords() -> frozenset[str]:
