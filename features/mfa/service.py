@@ -183,7 +183,7 @@ class TotpService:
         secret = self.vault.open(totp.sealed_secret, purpose=PURPOSE, owner=user_id.bytes)
         generator, current = pyotp.TOTP(secret.decode()), int(now().timestamp()) // STEP_SECONDS
         steps = range(current - DRIFT_STEPS, current + DRIFT_STEPS + 1)
-        right = [step for step in steps if hmac.compare_digest(generator.generate_otp(step), code)]
+        right = [step for step in steps if hmac.compare_digest(generator.generate_otp(step).encode(), code.encode())]
         return next((step for step in right if step > totp.last_step), None)
 
 
