@@ -116,14 +116,17 @@ class GuessService:
             budgets.append(Budget("guess-second-step", key, SECOND_STEPS, wrong))
         if not at_home and self.of_all is not None:
             budgets.append(Budget("guess-all", throttle_key("all"), self.of_all))
-        async with counted(self.throttles, *budgets, wrong=wrong):
-            try:
+        was_judged = False
+        try:
+            async with counted(self.throttles, *budgets, wrong=wrong):
+                was_judged = True
                 yield
-            except wrong:
-                # An answer that the service is busy would not count as a guess, which has been judged.
+        except wrong:
+            # Counted by now, whatever becomes of telling; and it stays a wrong guess where the service is busy.
+            if was_judged:
                 with suppress(Unavailable, PoolTimeout):
                     await self.suspicions.note_wrong(who, visitor, is_second_step=is_second_step)
-                raise
+            raise
         if isinstance(who, UUID):
             with suppress(Unavailable, PoolTimeout):
                 await self.suspicions.note_right(who, visitor)
