@@ -26,6 +26,9 @@ TOLD = Rate(1, per=timedelta(days=1))
 SECOND_STEPS = Rate(50, per=timedelta(days=1))
 """Beside the other budgets of an account: a code has so few digits that chance would find one in a few weeks."""
 
+HOMES = 3
+"""So many networks that an account knows may use up theirs at once: one of them alone cannot shut the others."""
+
 
 class Suspicions:
     """What the owner of an account hears of guesses that were judged: several wrong ones that a right one follows, and
@@ -68,13 +71,14 @@ class GuessService:
     """How often the secrets of people may be guessed: one budget of each account for all of them and all ways in.
 
     Whoever is guessing from elsewhere uses up the budget that an account has for strangers. Networks where its owner
-    was logged in lately have one each of their own, and the strangers' fills up again, so that nobody is locked out by
-    another for good. That it is used up looks like a wrong guess: else it would tell when to go on.
+    has logged in have one each of their own, and one together, and the strangers' fills up again, so that nobody is
+    locked out by another for good. That it is used up looks like a wrong guess: else it would tell when to go on.
     """
 
     def __init__(self, throttles: Throttles, settings: Settings, mailer: Mailer) -> None:
         self.throttles, self.suspicions = throttles, Suspicions(throttles, mailer)
         self.of_account = Rate(settings.guesses_per_account, per=GUESSING)
+        self.of_homes = Rate(HOMES * settings.guesses_per_account, per=GUESSING)
         self.of_network = Rate(settings.guesses_per_network, per=GUESSING)
         self.of_all = Rate(settings.guesses_in_all, per=GUESSING) if settings.guesses_in_all else None
 
@@ -106,26 +110,34 @@ class GuessService:
             TooManyAttempts: of this network, or of all strangers.
             AppError: `wrong`, as if the guess were it: of this account.
         """
-        key = throttle_key(str(who), visitor.network) if at_home else throttle_key(str(who))
-        budgets = [
-            of_network(visitor.network, self.of_network),
-            Budget("guess-home" if at_home else "guess-account", key, self.of_account, wrong),
-        ]
+        budgets = [of_network(visitor.network, self.of_network), *self._of_account(str(who), visitor, wrong, at_home)]
         if is_second_step:
+            key = throttle_key(str(who), "home") if at_home else throttle_key(str(who))
             budgets.append(Budget("guess-second-step", key, SECOND_STEPS, wrong))
         if not at_home and self.of_all is not None:
             budgets.append(Budget("guess-all", throttle_key("all"), self.of_all))
-        async with counted(self.throttles, *budgets, wrong=wrong):
-            try:
+        was_judged = False
+        try:
+            async with counted(self.throttles, *budgets, wrong=wrong):
+                was_judged = True
                 yield
-            except wrong:
-                # An answer that the service is busy would not count as a guess, which has been judged.
+        except wrong:
+            # Counted by now, whatever becomes of telling; and it stays a wrong guess where the service is busy.
+            if was_judged:
                 with suppress(Unavailable, PoolTimeout):
                     await self.suspicions.note_wrong(who, visitor, is_second_step=is_second_step)
-                raise
+            raise
         if isinstance(who, UUID):
             with suppress(Unavailable, PoolTimeout):
                 await self.suspicions.note_right(who, visitor)
+
+    def _of_account(self, who: str, visitor: Visitor, wrong: type[AppError], at_home: bool) -> list[Budget]:
+        if not at_home:
+            return [Budget("guess-account", throttle_key(who), self.of_account, wrong)]
+        return [
+            Budget("guess-home", throttle_key(who, visitor.network), self.of_account, wrong),
+            Budget("guess-homes", throttle_key(who), self.of_homes, wrong),
+        ]
 
     def at_anybody(self, visitor: Visitor) -> AbstractAsyncContextManager[None]:
         """Of a secret that says itself whose it is."""

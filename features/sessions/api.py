@@ -44,7 +44,7 @@ async def forget_second_factor(unit_of_work: UnitOfWork, user_id: UUID) -> None:
 
 
 async def knows_network(unit_of_work: UnitOfWork, user_id: UUID, visitor: Visitor) -> bool:
-    """Whether this person had a session in the visitor's network within the last 30 days."""
+    """Whether this person logged in from the visitor's network, to a session that was used within the last 30 days."""
     return bool(visitor.network) and await SessionRepository(unit_of_work).knows_network(user_id, visitor.network)
 
 

@@ -33,6 +33,8 @@ class SessionRow(Base):
     user_agent: Mapped[str]
     address: Mapped[str] = mapped_column(server_default="")
     """From which it was opened, or last refreshed."""
+    opened_from: Mapped[str] = mapped_column(server_default="")
+    """The address at which its owner has shown a secret: whoever refreshes a session has only a token."""
     created_at: Mapped[datetime] = mapped_column(default=now)
     last_used_at: Mapped[datetime] = mapped_column(default=now)
     expires_at: Mapped[datetime]

@@ -16,9 +16,9 @@ from tenantry.clock import now
 from tenantry.config import Settings
 from tenantry.db.database import Database
 from tenantry.db.session import UnitOfWork
-from tenantry.limits.guesses import counted, of_network
+from tenantry.limits.guesses import Budget, counted
 from tenantry.limits.rate import Rate
-from tenantry.limits.throttles import Throttles
+from tenantry.limits.throttles import Throttles, throttle_key
 from tenantry.mail import Mailer
 from tenantry.security.browser import TokenCarrier
 from tenantry.security.possession import Holder, InvalidProof
@@ -97,7 +97,8 @@ class SessionService:
         presented = self.carrier.refresh_token() if given is None else given
         if presented is None:
             raise InvalidRefreshToken
-        async with counted(self.throttles, of_network(visitor.network, self.guesses)):
+        # Not the budget of what people know: nobody guesses 256 bits, and junk must keep nobody from logging in.
+        async with counted(self.throttles, Budget("refresh-network", throttle_key(visitor.network), self.guesses)):
             return await self._refreshed(presented, visitor, by_cookie=given is None)
 
     async def _refreshed(self, presented: str, visitor: Visitor, *, by_cookie: bool) -> TokenPair:

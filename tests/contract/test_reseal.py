@@ -1,6 +1,8 @@
 """`tenantry keys reseal`: after it, nothing needs the key that sealed before."""
 
 import base64
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -31,6 +33,11 @@ OLD, NEW = (base64.b64encode(bytes([byte]) * 32).decode() for byte in (1, 2))
 SEALED = {
     "mail_queue.sealed", "signing_keys.sealed_key", "sso_connections.client_secret", "totp_secrets.sealed_secret",
 }  # fmt: skip
+LISTED = """
+import features.signing_keys.commands
+from tenantry.tenancy.resealing import sealed_columns
+print(*map(str, sealed_columns()))
+"""
 CONNECTION = {"name": "x", "issuer": "https://idp.example", "client_id": "x", "client_secret": "hush", "domains": []}
 
 
@@ -127,3 +134,10 @@ def test_all_that_is_sealed_is_declared() -> None:
     sealed = {purpose for purpose, key in document.column("Purpose").items() if key == "sealing"}
 
     assert sealed == {column.info["sealed"][0] for column in sealed_columns()}
+
+
+def test_command_knows_them_all() -> None:
+    """Whatever else has been imported: a program that has only the command's modules finds the same columns."""
+    listed = subprocess.run([sys.executable, "-c", LISTED], capture_output=True, text=True, check=True)
+
+    assert sorted(SEALED | {"sso_flows.sealed"}) == sorted(listed.stdout.split())

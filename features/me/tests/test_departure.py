@@ -10,7 +10,7 @@ from tenantry.testing import Api, Mailbox, TenantHandle, World, problem
 MEMBERSHIPS = text("SELECT count(*) FROM memberships WHERE user_id = :id")
 ROW = text("SELECT email, name, password_hash, disabled_at FROM users WHERE id = :id")
 SECRETS = text("SELECT count(*) FROM totp_secrets WHERE user_id = :id AND sealed_secret <> ''")
-VISITORS = text("SELECT user_agent, address, ended_at FROM sessions WHERE user_id = :id")
+VISITORS = text("SELECT user_agent, address, opened_from, ended_at FROM sessions WHERE user_id = :id")
 
 
 @pytest.mark.asvs("7.4.2")
@@ -21,6 +21,7 @@ async def test_account_goes_and_its_row_says_nothing(
     ada = acme.member
     await globex.admit(ada, Role.viewer)
     await api.as_(ada).post("/auth/mfa/totp")
+    await api.post("/auth/login", json={"email": ada.email, "password": ada.password})
     gone = await api.as_(ada).delete("/me")
     refused = await api.as_(ada).get("/me")
     login = await api.post("/auth/login", json={"email": ada.email, "password": ada.password})
@@ -39,8 +40,9 @@ async def test_account_goes_and_its_row_says_nothing(
     assert row is not None
     assert (f"{ada.id}@deleted.invalid", "", None) == (row.email, row.name, row.password_hash)
     assert row.disabled_at is not None
-    assert {("", "", True)} == {(each.user_agent, each.address, each.ended_at is not None) for each in visitors}
-    assert ["Confirm your e-mail address", "Your account is deleted"] == sorted(
+    assert {("", "", "")} == {(each.user_agent, each.address, each.opened_from) for each in visitors}
+    assert all(each.ended_at is not None for each in visitors)
+    assert ["Confirm your e-mail address", "New log-in to Tenantry", "Your account is deleted"] == sorted(
         str(mail["Subject"]) for mail in mailbox.to(ada.email)
     )
 

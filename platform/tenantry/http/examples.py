@@ -203,6 +203,6 @@ def complete(document: dict[str, Any]) -> None:
 
 
 def settle(schema: Schema) -> None:
-    """An answer of one of several types may satisfy more than one of them, which `oneOf` would forbid."""
+    """What is sent or answered as one of several types may satisfy more than one, which `oneOf` would forbid."""
     if "oneOf" in schema:
         schema["anyOf"] = schema.pop("oneOf")

@@ -35,13 +35,6 @@ class Promises:
     requires_match: bool
     idempotency: Idempotency
 
-    @property
-    def statuses(self) -> set[str]:
-        """Of the problems that follow from them."""
-        wanted = {"412": self.changes_versions, "428": self.requires_match}
-        wanted |= {status: bool(self.idempotency) for status in ("409", "422")}
-        return {status for status, is_possible in wanted.items() if is_possible}
-
     def parameters(self) -> list[Parameter]:
         found = []
         if self.reads_versions:

@@ -65,11 +65,6 @@ def plain(schema: Schema | Reference, *, null: bool = True) -> Schema | Referenc
 
 def generatable(schema: Schema | Reference | None) -> Schema | Reference | None:
     """Of an answer: what generators of clients make a type of, and not only of one JSON has."""
-    if not isinstance(schema, Schema):
+    if not isinstance(schema, Schema) or schema.to_schema():
         return schema
-    if not schema.to_schema():
-        return Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
-    if schema.one_of and all(isinstance(option, Reference) for option in schema.one_of):
-        # An answer of one of the types mostly fits another one as well, which `oneOf` forbids.
-        schema.any_of, schema.one_of = schema.one_of, None
-    return schema
+    return Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)

@@ -1,7 +1,7 @@
 """Guesses at a secret: each is counted before it is judged, and given back where it was no wrong one.
 
-    async with counted(throttles, of_network(visitor.network, Rate(100, per=TEN_MINUTES)), wrong=InvalidRefreshToken):
-        found = await ...                    # raises `InvalidRefreshToken` where the guess is wrong
+    async with counted(throttles, of_network(visitor.network, Rate(100, per=TEN_MINUTES)), wrong=InvalidCredentials):
+        found = await ...                    # raises `InvalidCredentials` where the guess is wrong
 
 So any number that come at once are no more than the budget, and people who are right never use it up.
 """

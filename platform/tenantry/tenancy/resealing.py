@@ -4,6 +4,8 @@ A column says by `info=sealed_for(…)` that the vault has sealed it, so one tha
 """
 
 from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +21,7 @@ from tenantry.tenancy.directory import all_tenants, as_owner
 
 __all__ = ("Resealed", "reseal", "sealed_columns")
 
+PLATFORM = Path(__file__).parents[1]
 BIND = text("SELECT set_config('app.tenant_id', :id, true)")
 
 
@@ -32,7 +35,11 @@ class Resealed(msgspec.Struct):
 
 
 def sealed_columns() -> list[Column[Any]]:
+    """Of the slices and of the platform, whatever else is imported."""
     slice_modules("features", "models")
+    # Found, not imported above: packages that stand on this one have tables as well.
+    for models in sorted(PLATFORM.glob("*/models.py")):
+        import_module(f"{PLATFORM.name}.{models.parent.name}.models")
     columns = (column for table in Base.metadata.sorted_tables for column in table.columns)
     return [column for column in columns if "sealed" in column.info]
 
