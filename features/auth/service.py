@@ -1,6 +1,7 @@
 """From a password or a key to a token; no connection waits while a password is hashed."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Literal
 from uuid import UUID
 
@@ -52,7 +53,8 @@ class LoginService:
             found = await credentials_of(unit_of_work, email)
             at_home = found is not None and await knows_network(unit_of_work, found.user_id, visitor)
         who = found.user_id if found else email
-        async with self.guesses.at_account(who, visitor, at_home=at_home, wrong=InvalidCredentials):
+        pretend = partial(self.passwords.pretend, data.password)
+        async with self.guesses.at_account(who, visitor, at_home=at_home, wrong=InvalidCredentials, pretend=pretend):
             known = await self._authenticate(found, data.password)
         if known.has_second_factor:
             await demand_second_factor(self.database, known.user_id, PASSWORD, tenant_id=data.tenant_id)
@@ -62,7 +64,8 @@ class LoginService:
         """Of somebody who is logged in already, before they do what matters most."""
         async with self.database.transaction() as unit_of_work:
             found = await credentials_of_user(unit_of_work, principal.subject_id)
-        async with self.guesses.at_person(principal.subject_id, visitor, wrong=InvalidCredentials):
+        pretend = partial(self.passwords.pretend, password)
+        async with self.guesses.at_person(principal.subject_id, visitor, wrong=InvalidCredentials, pretend=pretend):
             known = await self._authenticate(found, password)
         if known.has_second_factor:
             await demand_second_factor(self.database, known.user_id, PASSWORD, session_id=principal.session)

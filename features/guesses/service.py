@@ -10,7 +10,7 @@ from features.sessions.api import GUESSING, knows_network
 from tenantry.config import Settings
 from tenantry.db.session import UnitOfWork
 from tenantry.errors import AppError, Unavailable
-from tenantry.limits.guesses import Budget, counted, of_network
+from tenantry.limits.guesses import Budget, Pretend, counted, of_network
 from tenantry.limits.rate import Rate
 from tenantry.limits.throttles import Throttles, TooManyAttempts, throttle_key
 from tenantry.mail import Mailer
@@ -84,12 +84,20 @@ class GuessService:
 
     @asynccontextmanager
     async def at_person(
-        self, user_id: UUID, visitor: Visitor, *, wrong: type[AppError], is_second_step: bool = False
+        self,
+        user_id: UUID,
+        visitor: Visitor,
+        *,
+        wrong: type[AppError],
+        is_second_step: bool = False,
+        pretend: Pretend | None = None,
     ) -> AsyncIterator[None]:
         """As `at_account`, of somebody whom another proof has named."""
         async with self.throttles.database.transaction() as unit_of_work:
             at_home = await knows_network(unit_of_work, user_id, visitor)
-        async with self.at_account(user_id, visitor, at_home=at_home, wrong=wrong, is_second_step=is_second_step):
+        async with self.at_account(
+            user_id, visitor, at_home=at_home, wrong=wrong, is_second_step=is_second_step, pretend=pretend
+        ):
             yield
 
     @asynccontextmanager
@@ -101,43 +109,49 @@ class GuessService:
         at_home: bool,
         wrong: type[AppError],
         is_second_step: bool = False,
+        pretend: Pretend | None = None,
     ) -> AsyncIterator[None]:
         """The block judges one guess, and raises `wrong` where it is; it must hold no connection then.
 
         `who` is the id of the account, or the address that none has; `at_home` whether the account knows the network.
+        `pretend` takes the time that judging would, where the account's budget is used up.
 
         Raises:
             TooManyAttempts: of this network, or of all strangers.
             AppError: `wrong`, as if the guess were it: of this account.
         """
-        budgets = [of_network(visitor.network, self.of_network), *self._of_account(str(who), visitor, wrong, at_home)]
-        if is_second_step:
-            key = throttle_key(str(who), "home") if at_home else throttle_key(str(who))
-            budgets.append(Budget("guess-second-step", key, SECOND_STEPS, wrong))
-        if not at_home and self.of_all is not None:
-            budgets.append(Budget("guess-all", throttle_key("all"), self.of_all))
+        budgets = self._budgets(str(who), visitor, wrong, at_home=at_home, is_second_step=is_second_step)
         was_judged = False
         try:
-            async with counted(self.throttles, *budgets, wrong=wrong):
+            async with counted(self.throttles, *budgets, wrong=wrong, pretend=pretend):
                 was_judged = True
                 yield
         except wrong:
             # Counted by now, whatever becomes of telling; and it stays a wrong guess where the service is busy.
-            if was_judged:
-                with suppress(Unavailable, PoolTimeout):
-                    await self.suspicions.note_wrong(who, visitor, is_second_step=is_second_step)
+            with suppress(Unavailable, PoolTimeout):
+                await self.suspicions.note_wrong(who, visitor, is_second_step=is_second_step and was_judged)
             raise
         if isinstance(who, UUID):
             with suppress(Unavailable, PoolTimeout):
                 await self.suspicions.note_right(who, visitor)
 
-    def _of_account(self, who: str, visitor: Visitor, wrong: type[AppError], at_home: bool) -> list[Budget]:
-        if not at_home:
-            return [Budget("guess-account", throttle_key(who), self.of_account, wrong)]
-        return [
-            Budget("guess-home", throttle_key(who, visitor.network), self.of_account, wrong),
-            Budget("guess-homes", throttle_key(who), self.of_homes, wrong),
-        ]
+    def _budgets(
+        self, who: str, visitor: Visitor, wrong: type[AppError], *, at_home: bool, is_second_step: bool
+    ) -> list[Budget]:
+        """Those of many first: what an account's refuses counts for them, since it costs as much as what is judged."""
+        budgets = [of_network(visitor.network, self.of_network)]
+        if at_home:
+            budgets += [
+                Budget("guess-home", throttle_key(who, visitor.network), self.of_account, wrong),
+                Budget("guess-homes", throttle_key(who), self.of_homes, wrong),
+            ]
+        else:
+            budgets += [Budget("guess-all", throttle_key("all"), self.of_all)] if self.of_all else []
+            budgets.append(Budget("guess-account", throttle_key(who), self.of_account, wrong))
+        if is_second_step:
+            key = throttle_key(who, "home") if at_home else throttle_key(who)
+            budgets.append(Budget("guess-second-step", key, SECOND_STEPS, wrong))
+        return budgets
 
     def at_anybody(self, visitor: Visitor) -> AbstractAsyncContextManager[None]:
         """Of a secret that says itself whose it is."""

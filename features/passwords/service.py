@@ -1,6 +1,7 @@
 """From one password to the next. No connection waits while one is hashed or looked up among breached ones."""
 
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -63,7 +64,8 @@ class PasswordChangeService:
             found = await credentials_of_user(reading, user_id)
             known_words = await words_about(reading, user_id)
         before = found.password_hash if found else None
-        async with self.guesses.at_person(user_id, visitor, wrong=WrongPassword):
+        pretend = partial(self.passwords.pretend, data.current_password)
+        async with self.guesses.at_person(user_id, visitor, wrong=WrongPassword, pretend=pretend):
             if not await self.passwords.verify(data.current_password, before):
                 _log.warning("password.change_refused", user=str(user_id))
                 raise WrongPassword

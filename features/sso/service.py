@@ -1,6 +1,8 @@
 """Log-ins by identity providers, on their way there and back.
 
-No transaction waits for a provider. What is used up is used up in a transaction of its own, whatever follows.
+No transaction of these waits for a provider, and with the fast lane no other: without it, that of a request that had
+to be authorized first, as to link an identity, stays open meanwhile. What is used up is used up in a transaction of its
+own, whatever follows.
 """
 
 from datetime import datetime, timedelta

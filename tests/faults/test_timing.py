@@ -9,8 +9,9 @@ from time import perf_counter
 import httpx
 import pytest
 
+from tenantry.config import Settings
 from tenantry.ids import new_id
-from tenantry.testing import PASSWORD, Api, From, World, elsewhere
+from tenantry.testing import PASSWORD, Account, Api, From, World, elsewhere
 
 ROUNDS, SERIES = 11, 4
 CLOSE = 1.4
@@ -33,6 +34,19 @@ async def sign_up(api: Api, email: str) -> httpx.Response:
 
 async def resend(api: Api, email: str) -> httpx.Response:
     return await api.post("/auth/email/resend", json={"email": email})
+
+
+async def guess(api: Api, account: Account) -> httpx.Response:
+    return await log_in(api, account.email)
+
+
+async def guess_again(api: Api, account: Account) -> httpx.Response:
+    return await api.as_(account).post("/auth/reauthenticate", json={"password": "wrong"})
+
+
+async def guess_at_change(api: Api, account: Account) -> httpx.Response:
+    new = {"current_password": "wrong", "password": "seven zebras on a train"}
+    return await api.as_(account).post("/auth/password/change", json=new)
 
 
 async def ratio_of_medians(first: Act, second: Act, rounds: int) -> float:
@@ -82,6 +96,27 @@ async def test_time_does_not_tell_who_exists(coming_from: From, api: Api, world:
 
     await unknown()
     ratio = await calmest(known, unknown)
+
+    assert 1 == len(answers)
+    assert ratio < CLOSE
+
+
+@pytest.mark.asvs("6.3.8")
+@pytest.mark.parametrize("ask", [guess, guess_again, guess_at_change], ids=lambda ask: ask.__name__)
+async def test_time_does_not_tell_a_lock(
+    coming_from: From, world: World, ask: Callable[[Api, Account], Awaitable[httpx.Response]]
+) -> None:
+    """A wrong password of an account whose guesses are used up takes as long as one that is judged."""
+    locked, people = await world.account(), [await world.account() for _ in range(ROUNDS * SERIES)]
+    for _ in range(Settings().guesses_per_account):
+        await ask(coming_from(elsewhere()), locked)
+    answers: set[tuple[int, str]] = set()
+
+    async def answered(account: Account) -> None:
+        answer = await ask(coming_from(elsewhere()), account)
+        answers.add((answer.status_code, answer.json()["code"]))
+
+    ratio = await calmest(lambda: answered(locked), lambda: answered(people.pop()))
 
     assert 1 == len(answers)
     assert ratio < CLOSE

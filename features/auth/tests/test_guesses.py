@@ -206,16 +206,18 @@ async def test_keys_of_programs_are_not_guessed(coming_from: From) -> None:
 
 
 async def test_all_strangers_together(app: Litestar, world: World, settings: Settings) -> None:
-    """Beyond what all strangers may guess together a stranger gets 429, and people where they were before do not."""
+    """Beyond what all strangers may guess together, be it refused by a lock or judged, a stranger gets 429, and people
+    where they were before do not.
+    """
     ada, bob = await world.account(), await world.account("bob")
-    service = create_app(msgspec.structs.replace(settings, guesses_in_all=5))
+    nobody, in_all = dataclasses.replace(bob, email=f"nobody-{bob.email}"), LIMITS.guesses_per_account + 2
+    service = create_app(msgspec.structs.replace(settings, guesses_in_all=in_all))
     async with service.lifespan(), AsyncExitStack() as clients:
         coming_from = clients_of(service, clients)
         home = coming_from(elsewhere())
         first = await guess(home, ada, "/auth/login", ada.password)
         with frozen_at(now()):
-            for number in range(5):
-                nobody = dataclasses.replace(bob, email=f"{number}-{bob.email}")
+            for _ in range(in_all):
                 await guess(coming_from(elsewhere()), nobody, "/auth/login")
             stranger = await guess(coming_from(elsewhere()), bob, "/auth/login", bob.password)
             at_home = await guess(home, ada, "/auth/login", ada.password)

@@ -8,6 +8,8 @@ from tenantry.testing import Account, Api, TenantHandle, problem
 
 CONFINE = text("UPDATE sessions SET only_tenant_id = :tenant WHERE id = :session")
 
+REMOVE = text("DELETE FROM memberships WHERE user_id = :user")
+
 
 @pytest.fixture
 async def ada(api: Api, acme: TenantHandle, globex: TenantHandle) -> Account:
@@ -64,3 +66,16 @@ async def test_account_is_not_touched(api: Api, ada: Account) -> None:
     }
 
     assert [problem(403, "session_confined")] * len(asked) == [*asked.values()]
+
+
+async def test_removal_closes_the_tenant_and_not_the_session(api: Api, acme: TenantHandle) -> None:
+    """Whoever is no member any more still reads who they are, and does nothing in the tenant or any other."""
+    bob = acme.member
+    await acme.run(CONFINE.bindparams(tenant=acme.id, session=bob.session_id))
+    await acme.run(REMOVE.bindparams(user=bob.id))
+    me, tenant = await api.as_(bob).get("/me"), await api.as_(bob).get("/tenants/current")
+    listed = (await api.as_(bob).get("/tenants")).json()["items"]
+
+    assert bob.email == me.json()["email"]
+    assert problem(403, "not_a_member") == tenant
+    assert [] == listed

@@ -63,6 +63,10 @@ class PasswordService:
         matches = await self._run(self._matches, hashed or self._decoy, password)
         return matches and hashed is not None
 
+    async def pretend(self, password: str) -> None:
+        """Take as long as `verify`, and as many of the threads, where a guess is refused unjudged."""
+        await self._run(self._matches, self._decoy, password)
+
     def needs_rehash(self, hashed: str) -> bool:
         """Whether it was made by other parameters than a new one would be."""
         return self._hasher.check_needs_rehash(hashed)
