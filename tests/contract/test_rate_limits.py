@@ -1,7 +1,7 @@
 """Who comes too often is told so, before it costs much: strangers by address, others by credential, plan and route."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
@@ -15,7 +15,7 @@ from tenantry.security.api_keys import new_key
 from tenantry.security.permissions import Role
 from tenantry.testing import Api, TenantHandle, World, asgi_client, problem
 from tests.contract.redis_server import redis_server, silent_server
-from tests.faults.planted import Served, planted_slice, serving
+from tests.faults.planted import Served, package_of, serving
 
 PACKAGE = "planted_rates"
 PLUGIN = """
@@ -56,10 +56,7 @@ feature = Feature("planted", controllers=[LimitedController])
 FREE = REQUESTS_PER_MINUTE[Plan.free]
 
 
-@pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with planted_slice(tmp_path_factory.mktemp(PACKAGE), PACKAGE, PLUGIN) as package:
-        yield package
+package = package_of(PACKAGE, PLUGIN)
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,6 @@
 """One route in a second version, and what clients are told of the first."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
@@ -13,7 +13,7 @@ from tenantry.http.notices import MisleadingDeprecation
 from tenantry.ids import new_id
 from tenantry.security.permissions import Role
 from tenantry.testing import Api, TenantHandle, problem
-from tests.faults.planted import Served, planted_slice, serving
+from tests.faults.planted import Served, package_of, planted_slice, serving
 from tests.isolation.operations import Contract
 
 PACKAGE = "planted_versions"
@@ -99,10 +99,7 @@ feature = Feature("planted", controllers=[ThingController], versions={2: [ThingC
 SINCE, SUNSET = "@1767225600", "Wed, 01 Jul 2026 00:00:00 GMT"
 
 
-@pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with planted_slice(tmp_path_factory.mktemp(PACKAGE), PACKAGE, PLUGIN) as package:
-        yield package
+package = package_of(PACKAGE, PLUGIN)
 
 
 @pytest.fixture

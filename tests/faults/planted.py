@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import pytest
 from litestar import Litestar
 
 from tenantry.app import create_app
@@ -15,7 +17,7 @@ from tenantry.db.plugin import DatabasePlugin
 from tenantry.security.plugin import SecurityPlugin
 from tenantry.testing import PASSWORD, Api, World, asgi_client
 
-__all__ = ("Served", "planted_slice", "serving")
+__all__ = ("Served", "package_of", "planted_slice", "serving")
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,17 @@ async def serving(settings: Settings, *, features: str = "features") -> AsyncIte
         security = app.plugins.get(SecurityPlugin)
         world = World(app.state.database, security.tokens, await security.passwords.hash(PASSWORD))
         yield Served(app, Api(client), world)
+
+
+def package_of(package: str, plugin: str) -> Any:
+    """`package = package_of(PACKAGE, PLUGIN)`: a fixture, `planted_slice` for all tests of a module."""
+
+    @pytest.fixture(scope="module")
+    def planted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+        with planted_slice(tmp_path_factory.mktemp(package), package, plugin) as planted:
+            yield planted
+
+    return planted
 
 
 @contextmanager

@@ -5,7 +5,7 @@ That takes requests that run again after a conflict, and those must answer as if
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable
 from importlib import import_module
 from random import Random
 from types import ModuleType
@@ -19,16 +19,13 @@ from tenantry.config import Settings
 from tenantry.testing import Api, TenantHandle, problem
 from tenantry.testing.databases import DatabaseUrls
 from tests.faults.counters import PLUGIN, counter, found, outcome
-from tests.faults.planted import planted_slice, serving
+from tests.faults.planted import package_of, serving
 
 AT_ONCE = 24
 PACKAGE = "planted_conflicts"
 
 
-@pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with planted_slice(tmp_path_factory.mktemp(PACKAGE), PACKAGE, PLUGIN) as package:
-        yield package
+package = package_of(PACKAGE, PLUGIN)
 
 
 @pytest.fixture(scope="module")

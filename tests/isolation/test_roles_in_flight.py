@@ -1,7 +1,7 @@
 """A role that changes acts on the next request of every worker; one in flight began before it, or is refused."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from importlib import import_module
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from features.roles.tests.factories import role_of
 from tenantry.config import Settings
 from tenantry.testing import Account, Api, TenantHandle, problem
 from tenantry.testing.service import running_service
-from tests.faults.planted import planted_slice, serving
+from tests.faults.planted import package_of, serving
 
 PACKAGE = "planted_roles"
 READ, WRITE = "projects:read", "projects:write"
@@ -58,10 +58,7 @@ feature = Feature("waiting", controllers=[WaitingController], provides={"project
 """
 
 
-@pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with planted_slice(tmp_path_factory.mktemp(PACKAGE), PACKAGE, PLUGIN) as package:
-        yield package
+package = package_of(PACKAGE, PLUGIN)
 
 
 @pytest.fixture(scope="module")

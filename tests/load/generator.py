@@ -50,6 +50,12 @@ class Sample(msgspec.Struct):
     """The share of the time that the other cores computed, PostgreSQL and the generator."""
 
 
+def is_whole(answer: bytes) -> bool:
+    head = answer.find(b"\r\n\r\n")
+    length = LENGTH.search(answer, 0, head) if head >= 0 else None
+    return length is not None and len(answer) >= head + 4 + int(length[1])
+
+
 def call(method: str, path: str, host: str, token: str = "", body: str = "") -> Call:
     """`{number}` in the body, at most once, becomes the number."""
     length = len(body.encode()) + (DIGITS - len(NUMBER) if NUMBER in body else 0)
@@ -101,9 +107,7 @@ class Client(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         received = self.received + data if self.received else data
-        head = received.find(b"\r\n\r\n")
-        length = LENGTH.search(received, 0, head) if head >= 0 else None
-        if length is None or len(received) < head + 4 + int(length[1]):
+        if not is_whole(received):
             self.received = received
             return
         self.received = b""

@@ -14,7 +14,7 @@ from typing import cast
 
 import msgspec
 
-from tests.load.generator import LENGTH, Call
+from tests.load.generator import LENGTH, Call, is_whole
 
 __all__ = ("Outcome", "offer")
 
@@ -128,9 +128,7 @@ class Connection(asyncio.Protocol):
         if self.offer.ended:
             return
         received = self.received + data if self.received else data
-        head = received.find(b"\r\n\r\n")
-        length = LENGTH.search(received, 0, head) if head >= 0 else None
-        if length is None or len(received) < head + 4 + int(length[1]):
+        if not is_whole(received):
             self.received = received
             return
         self.received = b""

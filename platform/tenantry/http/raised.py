@@ -55,12 +55,12 @@ class Reach:
         self._names: set[str] = set()
 
     def enter(self, handler: Any) -> None:
-        todo = [handler]
-        while todo:
-            for each in todo:
+        unseen = [handler]
+        while unseen:
+            for each in unseen:
                 self._look_through(each)
-            todo = [each for kind in [*self._classes] for each in self._methods(kind)]
-            todo = [each for each in todo if self._function_of(each) not in self._functions | {None}]
+            methods = [each for kind in [*self._classes] for each in self._methods(kind)]
+            unseen = [each for each in methods if self._function_of(each) not in self._functions | {None}]
 
     def _look_through(self, given: Any) -> None:
         function = self._function_of(given)

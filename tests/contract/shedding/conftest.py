@@ -1,7 +1,7 @@
 """A service whose requests last as long as the tests want."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from importlib import import_module
 from typing import Any
 
@@ -13,7 +13,7 @@ from tenantry.config import Settings
 from tenantry.limits import load
 from tests.contract.shedding.heads import BUSY, LONG
 from tests.contract.sockets import listening, opened
-from tests.faults.planted import Served, planted_slice, serving
+from tests.faults.planted import Served, package_of, serving
 
 PACKAGE = "planted_load"
 PLUGIN = """
@@ -54,10 +54,7 @@ feature = Feature("planted", controllers=[WaitingController])
 """
 
 
-@pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with planted_slice(tmp_path_factory.mktemp(PACKAGE), PACKAGE, PLUGIN) as package:
-        yield package
+package = package_of(PACKAGE, PLUGIN)
 
 
 @pytest.fixture
