@@ -61,7 +61,7 @@ def start_request(identifier: str, trace_id: str | None = None) -> RequestRecord
 
 def bind_actor(*, actor: UUID | None, tenant: UUID | None, key: UUID | None = None) -> None:
     """Name in the log who claims to be here, for which tenant and with which API key."""
-    record = _own_record()
+    record = _record.get() or _own_record()
     record.actor, record.claimed_tenant, record.api_key = actor, tenant, key
 
 

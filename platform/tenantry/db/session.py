@@ -49,7 +49,7 @@ class UnitOfWork:
         self._lane: LaneWork | None = None
         self._question: Question | None = None
         self.verdict, self.versions = Verdict(), Versions()
-        self._has_begun = self._ended = self._has_committed = False
+        self.has_ended = self._has_begun = self._has_committed = False
         self._repeatable, self._prepares = repeatable, prepares
         self.after_commit: list[Callable[[], object]] = []
         self.tenant_id: UUID | None = None
@@ -130,7 +130,7 @@ class UnitOfWork:
         self, statement: Executable, values: Values | None = None, *, otherwise: type[AppError] | None = None
     ) -> None:
         """Write by the commit at the latest; where no row is changed by then, the request fails with `otherwise`."""
-        if self._lane is not None and self._session is None and not self._ended:
+        if self._lane is not None and self._session is None and not self.has_ended:
             held = self._bound(statement, values)
             if self._lane.hold(held, statement, values, otherwise):
                 return
@@ -153,8 +153,7 @@ class UnitOfWork:
 
     async def flush(self) -> None:
         """Write what rules have changed in entities."""
-        session = await self._interactive()
-        await self.verdict.on(session.flush())
+        await self.verdict.on((await self._interactive()).flush())
 
     async def commit(self) -> None:
         try:
@@ -179,12 +178,14 @@ class UnitOfWork:
             await self.authorize()
             raise
         finally:
-            await self.close()
+            if self._session is not None:
+                await self.close()
+            self.has_ended = True
 
     async def close(self) -> None:
         """Roll back what was not committed and give the connection back, even when the request is cancelled."""
-        if not self._ended:
-            self._ended = True
+        if not self.has_ended:
+            self.has_ended = True
             if self._session is not None:
                 await self._session.close()
 
@@ -192,15 +193,14 @@ class UnitOfWork:
         self, statement: Executable, values: Values | None, *, asks: bool = True
     ) -> tuple[Statement, PGresult] | None:
         """None where the session has to read."""
-        if self._lane is None or self._session is not None or self._ended:
+        lane = self._lane if self._session is None and not self.has_ended else None
+        if lane is None or not lane.takes_read(read := self._bound(statement, values)):
             return None
-        read = self._bound(statement, values)
-        if not self._lane.takes_read(read):
+        if (results := await self.verdict.on(lane.read(read, asks=asks), asks=asks)) is None:
             return None
-        result = await self.verdict.on(self._lane.read(read, asks=asks), asks=asks)
-        if result is not None and asks:
+        if asks:
             self._confirm()
-        return None if result is None else (read.statement, result)
+        return read.statement, results[0]
 
     def _bound(self, statement: Executable, values: Values | None) -> BoundStatement:
         prepared = bound(statement, values)
@@ -219,7 +219,7 @@ class UnitOfWork:
 
     async def _interactive(self) -> Transaction:
         """The ordinary session, in a transaction that has begun with the question and holds what was written so far."""
-        if self._ended:
+        if self.has_ended:
             raise RuntimeError("this unit of work has ended; a stream needs one of its own")
         if self._session is None:
             self._session = Transaction(self._engine)

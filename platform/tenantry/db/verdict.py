@@ -32,18 +32,17 @@ def nobody(_principal: Principal, _plan: bytes | None) -> None:
 
 
 class Verdict:
-    def __init__(self) -> None:
-        self.is_known = False
-        """It has answered whether the request may happen."""
-        self.refusal: AppError | None = None
-        """It has said no, or nothing when it was asked; that stays, even where a handler has caught it."""
-        self.has_failed = False
-        self.has_conflicted = False
-        """Somebody else was faster, and doing all of it again may succeed."""
-        self.has_lost_connection = False
-        """In the middle of it: a commit may have arrived or not."""
-        self.may_rest_on_stale = False
-        """Statements may have been prepared before a table was changed; a repeat prepares nothing."""
+    is_known = False
+    """It has answered whether the request may happen."""
+    refusal: AppError | None = None
+    """It has said no, or nothing when it was asked; that stays, even where a handler has caught it."""
+    has_failed = False
+    has_conflicted = False
+    """Somebody else was faster, and doing all of it again may succeed."""
+    has_lost_connection = False
+    """In the middle of it: a commit may have arrived or not."""
+    may_rest_on_stale = False
+    """Statements may have been prepared before a table was changed; a repeat prepares nothing."""
 
     async def on(self, work: Awaitable[T], *, asks: bool = True) -> T:
         """The result of work on the database, which asks first, or the error that a client can act on."""

@@ -83,6 +83,13 @@ class Visit:
                 )
         return unit_of_work
 
+    def look_for_promises(self) -> None:
+        """Whether it has the headers that its route asks for."""
+        if self.plan.requires_match and header_of(self._scope, b"if-match") is None:
+            self.fault = PreconditionRequired()
+        if self.plan.idempotency:
+            self.expect_key()
+
     def expect_key(self) -> None:
         try:
             self.key = key_of(self._scope)
@@ -153,11 +160,19 @@ class Gate:
                 await limiter.let_stranger_in(scope, plan.limit)
             return Visit(plan, scope, self, None)
         try:
-            principal = scope["user"] = await self._claim(scope)
+            try:
+                principal = self._authenticate(scope)
+            except UnknownKey:  # another worker, or an operator, may have made it just now
+                await self._verifier.learn()
+                principal = self._authenticate(scope)
+            if principal.holder is not None:
+                await self._possession.demand(scope, principal.holder)
+            scope["user"] = principal
         except Unauthenticated:
             await limiter.let_stranger_in(scope)
             raise
-        is_known = principal.key is None or limiter.is_known(principal)
+        key = principal.key
+        is_known = key is None or limiter.is_known(principal)
         if not is_known:
             await limiter.let_stranger_in(scope)
         elif asks := limiter.asks_of(principal, plan.limit):
@@ -166,15 +181,11 @@ class Gate:
             raise SessionRequired
         if plan.fresh_auth is True or (plan.fresh_auth and principal.session_id is not None):
             self._require_fresh(plan, principal)
-        bind_actor(
-            actor=principal.subject_id, tenant=principal.tenant_id, key=principal.key.id if principal.key else None
-        )
+        bind_actor(actor=principal.subject_id, tenant=principal.tenant_id, key=key.id if key else None)
         visit = Visit(plan, scope, self, principal)
         visit.is_counted = is_known
-        if plan.requires_match and header_of(scope, b"if-match") is None:
-            visit.fault = PreconditionRequired()
-        if plan.idempotency:
-            visit.expect_key()
+        if plan.requires_match or plan.idempotency:
+            visit.look_for_promises()
         if plan.takes_body or visit.key is not None:
             # Before any transaction begins: a client that sends slowly must not hold a connection.
             try:
@@ -182,17 +193,6 @@ class Gate:
             except AppError as error:
                 visit.fault = error
         return visit
-
-    async def _claim(self, scope: Scope) -> Principal:
-        """Another worker, or an operator, may have made the key just now."""
-        try:
-            principal = self._authenticate(scope)
-        except UnknownKey:
-            await self._verifier.learn()
-            principal = self._authenticate(scope)
-        if principal.holder is not None:
-            await self._possession.demand(scope, principal.holder)
-        return principal
 
     def _require_fresh(self, plan: RoutePlan, principal: Principal) -> None:
         """The token says when: a proof does not become older by asking anybody."""

@@ -1,6 +1,6 @@
 """The part of a unit of work that travels on the fast lane: its reads, and the writes that wait for the commit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from psycopg.errors import LockNotAvailable, QueryCanceled
@@ -38,20 +38,24 @@ class LaneWork:
 
     def takes_read(self, statement: BoundStatement) -> bool:
         """A read must see what was written before, so it does not overtake writes that wait."""
-        return not self.held and not statement.statement.writes and self._takes(statement)
+        known = statement.statement
+        return not self.held and not known.writes and known.refusal is None and self._lane.takes(known)
 
     def hold(self, statement: BoundStatement, source: Executable, values: Values | None,
              otherwise: type[AppError] | None) -> bool:  # fmt: skip
         """False when the write has to happen elsewhere."""
-        if not statement.statement.writes or not self._takes(statement):
+        known = statement.statement
+        if not known.writes or known.refusal is not None or not self._lane.takes(known):
             return False
         self.held.append(HeldWrite(statement, source, values, otherwise))
         return True
 
-    async def read(self, statement: BoundStatement, *, asks: bool = True) -> PGresult | None:
-        """None when the session has to read. Without asking, the tenant that is claimed is bound and nothing else."""
-        results = await self._trip([statement], writes=False, first=None if asks else self._question.claim)
-        return results[0] if results is not None else None
+    def read(self, statement: BoundStatement, *, asks: bool = True) -> Awaitable[list[PGresult] | None]:
+        """The one result, or None when the session has to read.
+
+        Without asking, the tenant that is claimed is bound and nothing else.
+        """
+        return self._trip([statement], writes=False, first=None if asks else self._question.claim)
 
     async def ask(self) -> bool:
         """False when the session has to ask."""
@@ -75,13 +79,10 @@ class LaneWork:
         self.held.clear()
         return True
 
-    def _takes(self, statement: BoundStatement) -> bool:
-        return statement.statement.refusal is None and self._lane.takes(statement.statement)
-
     async def _trip(
         self, statements: Sequence[BoundStatement], *, writes: bool, first: Step | None = None
     ) -> list[PGresult] | None:
-        steps = [first or self._question.step, *(statement.step() for statement in statements)]
+        steps = [first or self._question.step, *[statement.step() for statement in statements]]
         try:
             with DatabaseTrip("fast", statements[-1].statement.text if statements else "begin_request"):
                 answered, *results = await self._lane.run(steps, writes=writes)
