@@ -31,9 +31,9 @@ class Reply:
 
 
 @asynccontextmanager
-async def listening(app: Litestar) -> AsyncIterator[int]:
+async def listening(app: Litestar, *, keep_alive_seconds: int = 5) -> AsyncIterator[int]:
     """The port of an application that has started."""
-    config = uvicorn.Config(app, lifespan="off", log_config=None)
+    config = uvicorn.Config(app, lifespan="off", log_config=None, ws="none", timeout_keep_alive=keep_alive_seconds)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: GuardedProtocol(config, ServerState(), {}), "127.0.0.1", 0)
     async with server:

@@ -12,7 +12,7 @@ from litestar import Litestar
 from tenantry.app import create_app
 from tenantry.config import Settings
 from tenantry.errors import Unprocessable
-from tenantry.http.headers import SECURITY_HEADERS
+from tenantry.http.reply import SECURITY_HEADERS
 from tenantry.http.request import decode_body
 from tenantry.testing import Api, TenantHandle, asgi_client, problem
 

@@ -35,7 +35,12 @@ ANSWERS: dict[str, list[Any]] = {
     "in parts": [start(TYPE, LENGTH), body(b"he", more=True), body(b"llo")],
     "a stream": [start(TYPE), body(b"he", more=True), body(b"llo", more=True), body(b"")],
     "empty": [start(status=204), body(b"")],
+    "not modified": [start((b"etag", b'"1"'), status=304), body(b"")],
+    "not modified, with a body": [start((b"etag", b'"1"'), status=304), body(b"hello")],
     "closing": [start(TYPE, LENGTH, (b"connection", b"close")), body(b"hello")],
+    "closing, in capitals": [start(TYPE, LENGTH, (b"Connection", b"close")), body(b"hello")],
+    "empty, of some length": [start((b"Content-Length", b"5"), status=204), body(b"")],
+    "empty, in chunks": [start((b"Transfer-Encoding", b"chunked"), status=204), body(b"")],
     "chunked by itself": [start(TYPE, (b"transfer-encoding", b"chunked")), body(b"hello")],
     "too long": [start(TYPE, LENGTH), body(b"hello world")],
     "split": [start((b"x-name", b"value\r\nx-more: 1"), LENGTH), body(b"hello")],
@@ -89,3 +94,39 @@ async def test_bytes_are_those_of_uvicorn(answer: str, requests: bytes) -> None:
         actual = await received(port, requests)
 
     assert expected == actual
+
+
+SCOPE = ("type", "asgi", "http_version", "scheme", "root_path", "headers", "state", "method", "path", "raw_path",
+         "query_string")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        b"GET / HTTP/1.1", b"GET /a%20b/%C3%A9?c=%20d&e HTTP/1.1", b"GET /%e9 HTTP/1.1", b"GET //a//b/?? HTTP/1.1",
+        b"GET http://y/z?q HTTP/1.1", b"OPTIONS * HTTP/1.1", b"QUERY /a;b=c HTTP/1.1", b"GET / HTTP/1.0",
+        b"GET /?\xff HTTP/1.1", b"POST /a#b HTTP/1.1", b"CONNECT x:1 HTTP/1.1", b"G@T / HTTP/1.1",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("root_path", ["", "/below"])
+async def test_requests_are_read_like_uvicorn(request_line: bytes, root_path: str) -> None:
+    """An application is told of a request what uvicorn tells, and what is no request is refused in the same way."""
+    head = request_line + b"\r\nHost: x\r\nX-Odd-Name: a\r\nx-odd-name: b\r\nUpgrade: websocket\r\n"
+
+    async def application(scope: Any, _: Any, send: Any) -> None:
+        told = repr({key: scope.get(key) for key in SCOPE}).encode()
+        await send(start((b"content-length", b"%d" % len(told))))
+        await send(body(told))
+
+    seen = []
+    for protocol in (HttpToolsProtocol, Protocol):
+        config = uvicorn.Config(application, lifespan="off", log_config=None, ws="none", root_path=root_path)
+        server = await asyncio.get_running_loop().create_server(
+            lambda protocol=protocol, config=config: protocol(config, ServerState(), {"a": 1}),  # type: ignore[misc]  # inferred
+            "127.0.0.1", 0,
+        )  # fmt: skip
+        async with server:
+            answer = await received(server.sockets[0].getsockname()[1], head + b"Connection: close\r\n\r\n")
+        seen.append(answer.replace(b"connection: close\r\n", b""))
+
+    assert seen[0] == seen[1]

@@ -13,8 +13,10 @@ __all__ = ("LAYERS", "OTHER", "layer_of", "layer_of_frame", "table_of")
 # Patterns of frames, `function (path)`. The innermost frame that one of them knows names the layer, so what a layer
 # calls in libraries that serve many counts as its own.
 LAYERS = {
-    "sockets, HTTP (uvicorn)": r"\((uvicorn|uvloop)/|\(asyncio/(runners|base_events|events)|tenantry/http/protocol\.py",
-    "outermost layer": r"tenantry/(http/headers|context|ids)\.py",
+    "sockets, HTTP (uvicorn)": (
+        r"\((uvicorn|uvloop)/|\(asyncio/(runners|base_events|events)|tenantry/http/(protocol|guarded|idle)\.py"
+    ),
+    "outermost layer": r"tenantry/(http/(headers|reply)|context|ids)\.py",
     "log line": r"\((structlog|logging)/|tenantry/observability/(access|logging)",
     "metrics": r"\(prometheus_client/|tenantry/observability/(\w*metrics|database)",
     "tracing": r"\(opentelemetry/|tenantry/observability/(tracing|spans)",

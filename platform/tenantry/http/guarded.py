@@ -15,6 +15,7 @@ from uuid_utils import uuid7
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from tenantry.errors import AppError
+from tenantry.http.idle import IDLE
 from tenantry.http.problems import MEDIA_TYPE, Problem
 from tenantry.http.protocol import Protocol
 from tenantry.limits.load import Load
@@ -74,7 +75,8 @@ class GuardedProtocol(Protocol):
         load = Load.current
         if self._unread:
             data = self._take_back() + data
-        elif load is not None and load.is_full(self.pending) and self._sheds(load, data):
+        # The same as `pending`.
+        elif load is not None and load.is_full(len(self.tasks) - metrics.in_progress) and self._sheds(load, data):
             return
         self._read(data)
 
@@ -85,7 +87,8 @@ class GuardedProtocol(Protocol):
         if self.transport.is_closing():
             return
         if not self._in_head:
-            if self._timer is not None and not self._lingers():
+            has_begun = bool(self.cycle)  # with empty lines it has not
+            if self._timer is not None and has_begun and not self._lingers():
                 self._wait(None)
         elif self._seen > LARGEST_HEAD:
             self._refuse(HeadTooLarge())
@@ -105,7 +108,7 @@ class GuardedProtocol(Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self._lingers():
+        if self.cycle.more_body and self._lingers():
             self._wait(LINGER_SECONDS)
 
     def send_400_response(self, msg: str) -> None:
@@ -182,9 +185,7 @@ class GuardedProtocol(Protocol):
 
     def timeout_keep_alive_handler(self) -> None:
         if self._unread:
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
+            IDLE.begin(self, self.loop)
         else:
             super().timeout_keep_alive_handler()
 

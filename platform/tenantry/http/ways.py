@@ -12,12 +12,14 @@ from litestar.utils.scope.state import ScopeState
 
 from tenantry.context import bind_effect
 from tenantry.db.session import UnitOfWork
+from tenantry.http.answer import Answer
 from tenantry.http.deadlines import Deadline
 from tenantry.http.directory import Directory
 from tenantry.http.endpoint import Endpoint
 from tenantry.http.etag import conditional
 from tenantry.http.plan import RoutePlan, plan_of
 from tenantry.http.problems import problem_response, send_problem
+from tenantry.http.reply import Reply
 from tenantry.http.visit import Gate, RequestTimeout, Visit, pause
 
 __all__ = ("LongWay", "ShortWay")
@@ -37,7 +39,8 @@ class ShortWay:
         endpoint, scope["path_params"] = found
         scope["route_handler"], scope["path_template"] = endpoint.handler, endpoint.template
         answer = await self.answer(endpoint, scope, receive, send)
-        await answer(scope, receive, send)
+        if not (type(answer) is Answer and isinstance(send, Reply) and send.take(answer)):
+            await answer(scope, receive, send)
 
     def endpoint_of(self, scope: Scope) -> Endpoint | None:
         """Of a request for which Litestar has found the handler."""
@@ -53,7 +56,8 @@ class ShortWay:
                     try:
                         answer = await self._attempt(visit, unit_of_work, endpoint, scope, receive, send)
                     finally:
-                        await unit_of_work.close()
+                        if not unit_of_work.has_ended:
+                            await unit_of_work.close()
                     if attempt == visit.attempts or not visit.repeats(unit_of_work):
                         break
                     await pause(attempt)
