@@ -1,8 +1,9 @@
 """Dependency injection by parameter name, for objects and classes that know nothing of it."""
 
-from collections.abc import Callable
-from inspect import Parameter, Signature
+from collections.abc import Callable, Iterable
+from inspect import Parameter, Signature, signature
 from typing import Any, get_type_hints
+from weakref import WeakKeyDictionary
 
 from litestar._kwargs.dependencies import DependencyContainer
 from litestar._kwargs.kwargs_model import KwargsModel
@@ -13,10 +14,12 @@ from litestar.plugins import InitPlugin
 from litestar.plugins.base import ReceiveRoutePlugin
 from litestar.routes import BaseRoute, HTTPRoute
 
-__all__ = ("Arguments", "InjectPlugin", "provided", "provider")
+__all__ = ("Arguments", "InjectPlugin", "in_order", "maker_of", "provided", "provider")
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 FROM_INSIDE = frozenset({"request", "scope"})
+MADE_BY: "WeakKeyDictionary[Callable[..., Any], Callable[..., Any]]" = WeakKeyDictionary()
+"""Of functions of `provider`."""
 
 
 class InjectPlugin(InitPlugin, ReceiveRoutePlugin):
@@ -53,28 +56,45 @@ class Arguments:
         self.names = {dependency.key for dependency in dependencies} | FROM_INSIDE
         """Of arguments that do not come from the client."""
         self.steps = [
-            (dependency.key, dependency.provide, tuple(needed), self.names.issuperset(needed))
+            (dependency.key, in_order(maker_of(provide), needed), tuple(needed), judge)
             for dependency in dependencies
-            for needed in [dependency.provide.parsed_fn_signature.parameters]
+            for provide in [dependency.provide]
+            for needed in [provide.parsed_fn_signature.parameters]
+            for judge in [None if self.names.issuperset(needed) else provide.signature_model]
         ]
+        """What each is made by and of; where that comes from outside, also the model that judges it."""
         others = model.expected_query_params | model.expected_header_params | model.expected_cookie_params
-        are_trusted = all(is_trusted for *_, is_trusted in self.steps)
-        self.come_from_path = are_trusted and not others and model.expected_reserved_kwargs <= {"scope"}
-        """All but the dependencies: then they can be had without Litestar's request."""
+        are_trusted = all(judge is None for *_, judge in self.steps)
+        self.come_from_path = are_trusted and not others and model.expected_reserved_kwargs <= {"scope", "data"}
+        """All but the dependencies and the body: then they can be had without Litestar's request."""
 
     async def to_kwargs(self, connection: Connection) -> dict[str, Any]:
         return self.complete(await self.model.to_kwargs(connection), connection)
 
     def complete(self, arguments: dict[str, Any], connection: Connection | None = None) -> dict[str, Any]:
         """Add the dependencies; without a connection where all of them come from inside."""
-        for name, provide, needed, is_trusted in self.steps:
-            if is_trusted:
-                arguments[name] = provide.dependency(**{need: arguments[need] for need in needed})
+        for name, make, needed, judge in self.steps:
+            if judge is None:
+                arguments[name] = make(*map(arguments.__getitem__, needed))
             else:
                 assert connection is not None
-                parsed = provide.signature_model.parse_values_from_connection_kwargs(connection, arguments)
-                arguments[name] = provide.dependency(**parsed)
+                parsed = judge.parse_values_from_connection_kwargs(connection, arguments)
+                arguments[name] = make(*map(parsed.__getitem__, needed))
         return arguments
+
+
+def in_order(function: Callable[..., Any], names: Iterable[str]) -> Callable[..., Any]:
+    """It takes its arguments by their order: a call that names them makes a mapping of them first."""
+    taken = [*signature(function, follow_wrapped=False).parameters.values()]
+    known = [parameter.name for parameter in taken if parameter.kind is Parameter.POSITIONAL_OR_KEYWORD]
+    if known == [*names] and len(known) == len(taken):
+        return function
+    return lambda *values: function(**dict(zip(names, values, strict=True)))
+
+
+def maker_of(provide: Provide) -> Callable[..., Any]:
+    """Without the function around it that speaks to Litestar, where `provider` has made one."""
+    return MADE_BY.get(provide.dependency, provide.dependency)
 
 
 def is_called_at_once(provide: Provide) -> bool:
@@ -98,6 +118,8 @@ def provider(made_by: type[Any]) -> Callable[..., Any]:
 
     def provide(**dependencies: Any) -> Any:
         return made_by(**dependencies)
+
+    MADE_BY[provide] = made_by
 
     annotations: dict[str, Any] = {}
     for name, hint in hints.items():

@@ -3,16 +3,20 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import wraps
 from ipaddress import IPv4Address
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import httpx
 import msgspec
 import pytest
-from litestar import Litestar, MediaType, Response, get
+from litestar import Litestar, MediaType, Response, get, post
 from litestar.background_tasks import BackgroundTask
 from litestar.datastructures import Cookie, ResponseHeader
+from litestar.di import Provide
+from litestar.exceptions import ValidationException
+from litestar.params import Body
 from litestar.routes import HTTPRoute
 from litestar.types import Receive, Scope, Send
 
@@ -20,9 +24,10 @@ from features.projects.tests.factories import ProjectFactory
 from tenantry.http.directory import Directory
 from tenantry.http.endpoint import Endpoint, endpoints_of
 from tenantry.http.headers import OutermostLayer
+from tenantry.http.request import ApiRequest
 from tenantry.http.ways import ShortWay
 from tenantry.ids import new_id
-from tenantry.inject import InjectPlugin
+from tenantry.inject import InjectPlugin, in_order, maker_of, provider
 from tenantry.testing import Api, TenantHandle
 
 JSON = {"Content-Type": "application/json"}
@@ -118,6 +123,15 @@ async def test_endpoint_answers_like_litestar(value: Any, options: dict[str, Any
         ("GET", "/projects/{id:hex}", {}),
         ("GET", "/projects/%7B{id}%7D", {}),
         ("GET", "/projects/not-an-id", {}),
+        ("GET", "/projects/bulk", {}),
+        ("DELETE", "/projects/bulk", {}),
+        ("GET", "/projects/", {}),
+        ("GET", f"/projects/{ID}/{ID}", {}),
+        ("POST", f"/projects/{ID}/archive", {}),
+        ("POST", f"/projects/{ID}/archive/", {}),
+        ("POST", "/projects//archive", {}),
+        ("GET", "/auth", {}),
+        ("GET", "/", {}),
         ("GET", f"/projects/{ID}/archive", {}),
         ("GET", f"/projects/{ID}", {"headers": {"Host": "a b"}}),
         ("GET", f"/projects/{ID}", {"headers": {"Authorization": "Basic YTpi"}}),
@@ -169,6 +183,44 @@ async def test_ways_give_the_same_answer(
     short, litestars = ways
 
     assert litestars == short
+
+
+async def test_bounds_of_a_body_hold() -> None:
+    """What `Body(…)` says of a body holds for an endpoint, too, although its type does not know it."""
+
+    async def handler(data: Annotated[list[int], Body(max_items=2)]) -> Thing:
+        return THING
+
+    app = Litestar([post("/")(handler)], plugins=[InjectPlugin()], openapi_config=None, request_class=ApiRequest)
+    route = next(route for route in app.routes if isinstance(route, HTTPRoute))
+    async with client_of(called(app, endpoints_of(route, app)["POST"])) as client:
+        assert (await client.post("/", json=[1, 2])).status_code == 201
+        with pytest.raises(ValidationException):
+            await client.post("/", json=[1, 2, 3])
+
+
+async def test_decorated_handlers_are_called_by_name() -> None:
+    """A handler in a decorator's wrapper, which takes what it takes by name alone, is called as Litestar calls it."""
+
+    async def plain(first: int, second: int) -> None: ...
+
+    @wraps(plain)
+    async def wrapped(**given: int) -> dict[str, int]:
+        return given
+
+    assert {"first": 1, "second": 2} == await in_order(wrapped, ("first", "second"))(1, 2)
+
+
+async def test_wrappers_of_providers_are_called() -> None:
+    """What surrounds the function that makes a dependency is not passed by."""
+    made = provider(Thing)
+
+    @wraps(made)
+    def around(**given: Any) -> Any:
+        return "around", made(**given)
+
+    assert maker_of(Provide(made, sync_to_thread=False)) is Thing
+    assert maker_of(Provide(around, sync_to_thread=False)) is not Thing
 
 
 def short_way_of(app: Litestar) -> ShortWay:

@@ -13,16 +13,18 @@ import msgspec
 from litestar import Litestar, MediaType
 from litestar.exceptions import ClientException, ImproperlyConfiguredException, SerializationException
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import KwargDefinition
 from litestar.routes import HTTPRoute
 from litestar.serialization import get_serializer
 from litestar.status_codes import HTTP_204_NO_CONTENT
 from litestar.types import Empty, Receive, Scope, Send
+from litestar.typing import FieldDefinition
 
 from tenantry.http.answer import CONTENT_TYPE, Answer
 from tenantry.http.media import JSON
 from tenantry.http.plan import RoutePlan, has_hooks, plan_of
 from tenantry.http.request import ApiRequest, body_of, body_rule, decode_body
-from tenantry.inject import Arguments
+from tenantry.inject import Arguments, in_order
 
 __all__ = ("Endpoint", "endpoints_of")
 
@@ -36,7 +38,6 @@ class Endpoint:
         self.handler = handler
         self.plan: RoutePlan = plan_of(handler)
         self.template = route.path_format
-        self._call = handler.fn
         self._waits = not handler.has_sync_callable
         self._status = handler.status_code
         self.is_read = "GET" in handler.http_methods
@@ -49,7 +50,9 @@ class Endpoint:
         identifiers = {name for name, parameter in route.path_parameters.items() if parameter.type is UUID}
         of_path = {name for name in identifiers & wanted.keys() if wanted[name].annotation is UUID}
         self._names = tuple(wanted)
-        self._is_short = arguments.come_from_path and wanted.keys() <= of_path | arguments.names | {"data"}
+        self._call = in_order(handler.fn, self._names)
+        known = of_path | arguments.names | {"data"}
+        self._is_short = arguments.come_from_path and wanted.keys() <= known and not is_bounded(wanted.get("data"))
         """All arguments have their types already: Litestar need not look."""
         self._takes_body = "data" in wanted
         self._body_type = body_rule(handler).annotation
@@ -60,10 +63,11 @@ class Endpoint:
             if self._takes_body:
                 given["data"] = decode_body(await body_of(scope, receive), self._body_type)
             self._arguments.complete(given)
-            arguments = {name: given[name] for name in self._names}
         else:
-            arguments = await self._judged(ApiRequest(scope, receive, send))
-        content = await self._call(**arguments) if self._waits else self._call(**arguments)
+            given = await self._judged(ApiRequest(scope, receive, send))
+        content = self._call(*map(given.__getitem__, self._names))
+        if self._waits:
+            content = await content
         if self._status == HTTP_204_NO_CONTENT:
             return Answer(self._status, [])
         body = b"" if content is None else self._encode(content)
@@ -90,6 +94,12 @@ def endpoints_of(route: HTTPRoute, app: Litestar) -> dict[str, Endpoint]:
             elif plan_of(handler).idempotency:
                 raise ImproperlyConfiguredException(f"{method} {route.path}: no answer of this kind can be given again")
     return found
+
+
+def is_bounded(data: FieldDefinition | None) -> bool:
+    """Whether its bounds stand in `Body(…)`, which Litestar judges, and not in its type."""
+    definition = data.kwarg_definition if data is not None else None
+    return isinstance(definition, KwargDefinition) and definition.is_constrained
 
 
 def _is_plain(handler: HTTPRouteHandler, app: Litestar) -> bool:
