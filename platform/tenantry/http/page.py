@@ -31,6 +31,7 @@ __all__ = ("PAGING", "PageQuery", "about_list", "link_of", "listing_of", "lists"
 
 LARGEST_PAGE = 200
 MOST_PARAMETERS = 50
+MOST_KNOWN = 256
 OPT_KEY = "lists"
 PageQuery = NamedDependency[PageRequest]
 PAGING: dict[str, Any] = {
@@ -42,6 +43,10 @@ PAGING: dict[str, Any] = {
 }
 FREE = PAGING.keys() - {"search"}
 """What may change from page to page, or is told apart."""
+PLAIN = FREE - {"cursor"}
+
+
+quoted = lru_cache(maxsize=256)(quote)
 
 
 class InvalidParameter(BadRequest):
@@ -59,22 +64,37 @@ class InvalidSort(BadRequest):
     title = "The list cannot be sorted like this"
 
 
+class Asked(NamedTuple):
+    """What a query says, without whose list it is asked of."""
+
+    given: dict[str, str]
+    paging: dict[str, Any]
+    conditions: tuple[Condition, ...]
+    kept: str
+    """What the addresses of other pages repeat of it: all but the cursor."""
+
+
+KNOWN: dict[tuple[Listing, bytes], Asked] = {}
+"""Queries that come again and again, for they say nothing that is anybody's: they search and filter nothing."""
+
+
 class PageLinks(NamedTuple):
     """Of one request, and what they repeat of it."""
 
     request: PageRequest
     path: str
-    kept: tuple[tuple[str, str], ...]
+    kept: str
 
     def header(self) -> str:
         """RFC 8288: the first page, and the neighbours of this one that there are."""
-        cursors = {"first": "", "prev": self.request.previous_cursor, "next": self.request.next_cursor}
-        return ", ".join(f'<{self._address(to)}>; rel="{rel}"' for rel, to in cursors.items() if to is not None)
-
-    def _address(self, cursor: str) -> str:
-        query = [*self.kept, ("cursor", cursor)] if cursor else self.kept
-        path = quote(self.path)
-        return f"{path}?{urlencode(query, quote_via=quote, safe='[],:')}" if query else path
+        path, request = quoted(self.path), self.request
+        first = f"{path}?{self.kept}" if self.kept else path
+        found, other = f'<{first}>; rel="first"', f"{first}{'&' if self.kept else '?'}cursor="
+        if request.previous_cursor is not None:
+            found += f', <{other}{request.previous_cursor}>; rel="prev"'
+        if request.next_cursor is not None:
+            found += f', <{other}{request.next_cursor}>; rel="next"'
+        return found
 
 
 class ListRoute(NamedTuple):
@@ -115,14 +135,15 @@ def page_request(scope: Scope, cursors: NamedDependency[CursorSeal]) -> PageRequ
         InvalidCursor: it was made for something else.
     """
     listing, is_of_tenant = _route(scope["route_handler"])
-    given = _given(scope["query_string"], listing) if scope["query_string"] else {}
-    paging, conditions = _judged(given, listing)
+    query = scope["query_string"]
+    asked = KNOWN.get((listing, query)) or _asked(query, listing)
+    paging = asked.paging
     sort = paging.get("sort", f"-{listing.sort[0]}")
     if sort.removeprefix("-") not in listing.sort:
         raise InvalidSort(f"Sort by one of: {', '.join(listing.sort)}; with `-` before it for descending.")
     principal = scope["user"]
     owner = principal.tenant_id if is_of_tenant else principal.subject_id
-    about = about_list(scope["path_template"], owner, sort, given)
+    about = about_list(scope["path_template"], owner, sort, asked.given)
     position = None
     if (cursor := paging.get("cursor")) is not None:
         position = msgspec.json.decode(cursors.open(cursor, about), type=Position)
@@ -132,11 +153,10 @@ def page_request(scope: Scope, cursors: NamedDependency[CursorSeal]) -> PageRequ
         seal=lambda position: cursors.close(msgspec.json.encode(position), about),
         position=position,
         include_total=paging.get("include_total", False),
-        conditions=conditions,
+        conditions=asked.conditions,
         search=paging.get("search"),
     )
-    kept = tuple((name, text) for name, text in given.items() if name != "cursor")
-    scope["state"]["links"] = PageLinks(request, scope["path"], kept)
+    scope["state"]["links"] = PageLinks(request, scope["path"], asked.kept)
     return request
 
 
@@ -149,6 +169,22 @@ def link_of(scope: Scope) -> tuple[bytes, bytes]:
     """The header of an answer that is a page, which has left its links in the scope."""
     links: PageLinks = scope["state"]["links"]
     return b"link", links.header().encode()
+
+
+def _asked(query: bytes, listing: Listing) -> Asked:
+    """
+    Raises:
+        InvalidParameter, UnknownParameter
+    """
+    given = _given(query, listing) if query else {}
+    paging, conditions = _judged(given, listing)
+    kept = urlencode({name: text for name, text in given.items() if name != "cursor"}, quote_via=quote, safe="[],:")
+    asked = Asked(given, paging, conditions, kept)
+    if given.keys() <= PLAIN:
+        if len(KNOWN) >= MOST_KNOWN:
+            del KNOWN[next(iter(KNOWN))]
+        KNOWN[listing, query] = asked
+    return asked
 
 
 def _given(query: bytes, listing: Listing) -> dict[str, str]:
