@@ -56,8 +56,8 @@ profile *options: setup
 # Measure the service beside its rivals, within 10 minutes, into `.bench/`; `--quick` takes one, `--help` lists more
 [group('verify')]
 [no-exit-message]
-bench *options: (tools 'bench')
-    @exec .bench/venv/bin/python -m tests.load.benchmark "$@"
+bench *options: (tools 'bench') (tools 'bench/shipped' 'requirements.lock')
+    @SERVICE_PYTHON="$PWD/.bench/shipped/venv/bin/python" exec .bench/venv/bin/python -m tests.load.benchmark "$@"
 
 # Offer half to five times of what can be served, and show what is served in time; `--rounds 3`
 [group('verify')]
@@ -161,10 +161,10 @@ clean:
     rm -rf build dist htmlcov .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
     find features platform tests migrations -type d -name __pycache__ -prune -exec rm -rf {} +
 
-# A place of their own for the packages of one lock, so that the service does not load them
+# A place of their own for the packages of one lock: those of tools, which the service would load, or the image's alone
 [private]
 [no-exit-message]
-tools extra: setup
+tools extra lock=('requirements-' + extra + '.lock'): setup
     #!/bin/sh
     set -eu
     # As in `setup`: pip's settings count for uv.
@@ -172,9 +172,9 @@ tools extra: setup
     if [ -n "$index" ]; then export UV_DEFAULT_INDEX="$index"; fi
     python=.{{ extra }}/venv/bin/python
     .venv/bin/uv venv --quiet --allow-existing --python .venv/bin/python .{{ extra }}/venv
-    .venv/bin/uv pip sync --quiet --system-certs --require-hashes --python "$python" requirements-{{ extra }}.lock
+    .venv/bin/uv pip sync --quiet --system-certs --require-hashes --python "$python" {{ lock }}
     # Node runs nothing of ours.
-    [ {{ extra }} = node ] || .venv/bin/uv pip install --quiet --no-deps --no-build-isolation --python "$python" --editable .
+    [ {{ extra }} = node ] || .venv/bin/uv pip install --quiet --system-certs --no-deps --build-constraints requirements-dev.lock --python "$python" --editable .
 
 # Create .venv from the lock, or update it when that changed; other recipes do it by themselves
 [group('upkeep')]

@@ -35,6 +35,8 @@ SECRETS_KEY = b64encode(bytes(32)).decode()
 INSTALLED = Path(__file__).parents[2] / ".venv" / "bin" / "python"
 SERVE = (str(INSTALLED) if INSTALLED.exists() else sys.executable, *COMMAND[1:])
 """Where the rivals' packages are not: Litestar and others load what they find, and it costs memory and time."""
+SERVE_AS_SHIPPED = os.environ.get("SERVICE_PYTHON") or SERVE[0], *COMMAND[1:]
+"""Where the tools of development are not either: `just bench` makes an environment of the image's packages."""
 TOKEN_LIFETIME = timedelta(hours=6)  # longer than any run
 Token = Callable[[Member], str]
 
@@ -102,7 +104,7 @@ class Lineup:
             smtp_url="smtp://127.0.0.1:25",  # production wants one; no scenario sends mail
         )
         served = environment_of(settings) | {"TENANTRY_PORT": "{port}"} | environment
-        return Contender(name, about, SERVE, served, self.service_token, "/health/ready", logs_in=True)
+        return Contender(name, about, SERVE_AS_SHIPPED, served, self.service_token, "/health/ready", logs_in=True)
 
     def service_token(self, member: Member) -> str:
         return self.tokens.issue(Principal(member.user_id, member.session_id, member.tenant_id))
