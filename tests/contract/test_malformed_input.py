@@ -109,6 +109,7 @@ def statuses(service: LiveService, client: httpx.Client, target: Target, token: 
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells the memory of a process like this")
+@pytest.mark.slow
 async def test_malformed_input_costs_little(fresh: LiveService, acme: TenantHandle) -> None:
     """Depth, size, numbers, texts, codings, parts, heads and framing: no 5xx, and at most 64 MiB more of memory."""
     damage = attack(fresh, acme.owner.token)
