@@ -91,7 +91,7 @@ def without_types() -> AbstractContextManager[None]:
     )
 
 
-def only_left(load: Load) -> None:
+def only_left(load: Load, *, served: bool) -> None:
     load.running -= 1
 
 

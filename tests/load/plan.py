@@ -40,7 +40,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 FULL = Plan(
-    seconds=0.3, warm_up=0.1, rounds=16, outer_rounds=4, growth_rounds=12, bursts=5, starts=3,
+    seconds=0.3, warm_up=0.1, rounds=16, outer_rounds=4, growth_rounds=10, bursts=5, starts=3,
     rows=10_000_000, tenants=10_000,
 )  # fmt: skip
 QUICK = Plan(

@@ -16,7 +16,7 @@ from tests.load.machine import on_cores
 
 __all__ = ("Running", "started", "wait_for")
 
-ANSWERS_WITHIN_SECONDS, STOPS_WITHIN_SECONDS = 60, 20
+ANSWERS_WITHIN_SECONDS, STOPS_WITHIN_SECONDS = 240, 20
 
 
 class Running(msgspec.Struct, frozen=True):

@@ -93,7 +93,7 @@ def footnotes(results: Results) -> str:
     machine = results.machine
     return "\n".join(
         [
-            "Ratios: median of the rounds (least–most). p50 and p99: of all rounds together.",
+            "Ratios: median of the rounds (middle half of them). p50 and p99: of all rounds together.",
             "Server µs: computed for a request. Other cores: how busy PostgreSQL and generator kept theirs.",
             f"{results.generator} can deliver {delivered:,.0f} requests a second; the most here were {highest:,.0f}.",
             f"Pinned: {results.pinned}.",

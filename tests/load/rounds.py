@@ -53,11 +53,12 @@ class Ratio(msgspec.Struct, frozen=True):
     """Of numbers that were measured in the same round."""
 
     median: float
-    least: float
-    most: float
+    low: float
+    """Between this and `high` are the middle half of the rounds."""
+    high: float
 
     def __str__(self) -> str:
-        return f"{self.median:.2f} ({self.least:.2f}–{self.most:.2f})"
+        return f"{self.median:.2f} ({self.low:.2f}–{self.high:.2f})"
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -66,8 +67,8 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def ratio(one: Sequence[float], other: Sequence[float]) -> Ratio:
-    each = [a / b for a, b in zip(one, other, strict=True)]
-    return Ratio(median(each), min(each), max(each))
+    each = sorted(a / b for a, b in zip(one, other, strict=True) if b)  # a machine can stand still for a whole round
+    return Ratio(median(each), each[len(each) // 4], each[-1 - len(each) // 4])
 
 
 class Load:

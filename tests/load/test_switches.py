@@ -1,10 +1,12 @@
-"""What is switched off to measure what it costs is there, and on again afterwards."""
+"""What is switched off to measure what it costs is there, and requests pass without it."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import pytest
 
+from features.projects.tests.factories import ProjectFactory
+from tenantry.testing import Api, TenantHandle
 from tests.load import added_cost, conditions
 
 SWITCHES: list[Callable[[], AbstractContextManager[None]]] = [
@@ -19,7 +21,16 @@ SWITCHES: list[Callable[[], AbstractContextManager[None]]] = [
 
 
 @pytest.mark.parametrize("switch", SWITCHES, ids=lambda switch: switch.__name__)
-def test_switch_finds_what_it_switches_off(switch: Callable[[], AbstractContextManager[None]]) -> None:
-    """A name that has changed since would end a measurement after minutes."""
+async def test_requests_pass_without_it(
+    api: Api, acme: TenantHandle, switch: Callable[[], AbstractContextManager[None]]
+) -> None:
+    """A name or a signature that has changed since would end a measurement after minutes, or measure errors."""
+    project = await acme.has(ProjectFactory)
+    path = "/projects"
     with switch():
-        pass
+        answers = [
+            await api.as_(acme.owner).get(f"{path}/{project.id}"),
+            await api.as_(acme.owner).post(path, json={"name": "Apollo"}),
+        ]
+
+    assert [200, 201] == [answer.status_code for answer in answers]

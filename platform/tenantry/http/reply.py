@@ -78,7 +78,7 @@ class Reply:
         if not isinstance(cycle, Cycle):
             return False
         headers = self._said(answer.status, answer.headers)
-        for name, _ in headers:
+        for name, _ in headers:  # an endpoint's are in small letters, and never those of a page
             if name in OWN_NAMES:
                 return False
         headers.append((b"x-request-id", self._identifier.encode()))
