@@ -242,6 +242,8 @@ def test_killed_postgres_is_an_honest_answer(serve: Callable[..., Service], home
         client.post("/projects", json={"name": "kept"}).raise_for_status()
         os.kill(service.postmaster(), signal.SIGKILL)
         began = time.monotonic()
+        while client.get("/projects").is_success:  # a backend may answer once more before it notices
+            assert time.monotonic() - began < 5
         answers = [client.get("/projects") for _ in range(4)]
         answers += [client.post("/projects", json={"name": "lost"}), client.post("/auth/login", json=LOGIN)]
         seconds = time.monotonic() - began
