@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -121,10 +122,8 @@ async def test_requests_are_read_like_uvicorn(request_line: bytes, root_path: st
     seen = []
     for protocol in (HttpToolsProtocol, Protocol):
         config = uvicorn.Config(application, lifespan="off", log_config=None, ws="none", root_path=root_path)
-        server = await asyncio.get_running_loop().create_server(
-            lambda protocol=protocol, config=config: protocol(config, ServerState(), {"a": 1}),  # type: ignore[misc]  # inferred
-            "127.0.0.1", 0,
-        )  # fmt: skip
+        made = partial(protocol, config, ServerState(), {"a": 1})
+        server = await asyncio.get_running_loop().create_server(made, "127.0.0.1", 0)
         async with server:
             answer = await received(server.sockets[0].getsockname()[1], head + b"Connection: close\r\n\r\n")
         seen.append(answer.replace(b"connection: close\r\n", b""))

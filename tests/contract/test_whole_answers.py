@@ -9,6 +9,7 @@ from litestar import Litestar
 
 from features.projects.tests.factories import ProjectFactory
 from tenantry.config import Settings
+from tenantry.http.answer import Answer
 from tenantry.http.idle import IDLE
 from tenantry.http.reply import Reply
 from tenantry.ids import new_id
@@ -62,8 +63,8 @@ async def test_whole_answers_are_those_of_messages(
     taken: list[bool] = []
     take = Reply.take
 
-    def noted(reply: Reply, answer: object) -> bool:
-        taken.append(take(reply, answer))  # type: ignore[arg-type]  # as it is called
+    def noted(reply: Reply, answer: Answer) -> bool:
+        taken.append(take(reply, answer))
         return taken[-1]
 
     found = []
@@ -85,14 +86,18 @@ async def test_whole_answers_are_those_of_messages(
     assert found[0] == found[1]
 
 
+async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Send a request, and read its answer."""
+    writer.write(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+    await reader.readuntil(b"}")
+
+
 async def test_empty_lines_are_no_request(app: Litestar, monkeypatch: pytest.MonkeyPatch) -> None:
     """They neither keep a connection from ending that rests, nor one that has never sent a request."""
     monkeypatch.setattr("tenantry.http.idle.LOOK_SECONDS", 0.1)
     monkeypatch.setattr("tenantry.http.guarded.HEAD_SECONDS", 1.0)
-    health = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
     async with listening(app, keep_alive_seconds=1) as port, opened(port) as rests, opened(port) as begins:
-        rests[1].write(health)
-        await rests[0].readuntil(b"}")
+        await ask(*rests)
         for _ in range(8):
             for reader, writer in (rests, begins):
                 if not reader.at_eof():
@@ -106,13 +111,10 @@ async def test_empty_lines_are_no_request(app: Litestar, monkeypatch: pytest.Mon
 async def test_idle_connections_end(app: Litestar, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who sends nothing after an answer is hung up on, who goes on is not, and nobody is remembered who has left."""
     monkeypatch.setattr("tenantry.http.idle.LOOK_SECONDS", 0.1)
-    health = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
     async with listening(app, keep_alive_seconds=1) as port, opened(port) as idle, opened(port) as busy:
-        idle[1].write(health)
-        await idle[0].readuntil(b"}")
+        await ask(*idle)
         for _ in range(8):
-            busy[1].write(health)
-            await busy[0].readuntil(b"}")
+            await ask(*busy)
             await asyncio.sleep(0.25)
 
         assert idle[0].at_eof()
